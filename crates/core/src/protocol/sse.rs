@@ -1,0 +1,206 @@
+//! Server-sent events, from bytes, however they were cut.
+//!
+//! This is the whole grammar of the WHATWG HTML standard, section 9.2.6 "Interpreting an event
+//! stream": LF, CRLF and CR line ends, one byte order mark at the very start, comments, several
+//! `data` lines, `event`, `id` (without NUL) and `retry` (digits only), bytes that are no UTF-8
+//! replaced by U+FFFD, and no event at the end of the input without its blank line.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::error::Error;
+
+/// One event. It borrows from the decoder, so most events cost no allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseEvent<'a> {
+    /// The event's name; `message` where the server gave none.
+    pub name: Cow<'a, str>,
+    /// Its data lines, joined by LF.
+    pub data: Cow<'a, str>,
+    /// The last id the server sent, in this event or an earlier one; empty at first.
+    pub id: &'a str,
+}
+
+/// Turns pieces of a body into events: bytes in, events out, no IO.
+///
+/// Each byte is looked at once and copied at most twice, wherever the network cut the body. (A
+/// decoder that searches its whole buffer again for each piece takes quadratic time on one long
+/// event, such as a base64 image.)
+///
+/// ```
+/// use ai_core::protocol::sse::SseDecoder;
+///
+/// let mut decoder = SseDecoder::new(1 << 20);
+/// let mut seen = Vec::new();
+/// for mut piece in [&b"data: Hel"[..], b"lo\n", b"\ndata: you\n\n"] {
+///     while let Some(event) = decoder.next(&mut piece)? {
+///         seen.push(event.data.into_owned());
+///     }
+/// }
+/// assert_eq!(seen, ["Hello", "you"]);
+/// # Ok::<(), ai_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SseDecoder {
+    /// The beginning of a line whose end has not arrived yet.
+    line: Vec<u8>,
+    /// The data lines of the event so far. `None` and empty differ: an empty `data:` line makes
+    /// an event with empty data, no data line makes no event.
+    data: Option<Vec<u8>>,
+    name: Vec<u8>,
+    id: String,
+    retry: Option<Duration>,
+    /// The last line ended in CR, so an LF that comes next belongs to it.
+    after_cr: bool,
+    at_start: bool,
+    /// Data and name belong to an event that was handed out, and are stale.
+    dispatched: bool,
+    limit: usize,
+    scanned: u64,
+}
+
+impl SseDecoder {
+    /// A decoder that holds at most `limit` bytes: name, id and data of one event together, and the
+    /// line that is being read.
+    pub fn new(limit: usize) -> SseDecoder {
+        SseDecoder {
+            line: Vec::new(),
+            data: None,
+            name: Vec::new(),
+            id: String::new(),
+            retry: None,
+            after_cr: false,
+            at_start: true,
+            dispatched: false,
+            limit,
+            scanned: 0,
+        }
+    }
+
+    /// The next event of `input`, whose used bytes are cut off its front; `None` when all are used.
+    ///
+    /// Call it until it answers `None`, then again with the next piece. At the end of the body
+    /// there is nothing to call: an event without its blank line does not count.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when one event outgrows the limit. The decoder is of no use after that.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<SseEvent<'_>>, Error> {
+        if self.dispatched {
+            self.dispatched = false;
+            self.name.clear();
+            self.data = None;
+        }
+        while !input.is_empty() {
+            if self.after_cr {
+                self.after_cr = false;
+                if input[0] == b'\n' {
+                    *input = &input[1..];
+                    continue;
+                }
+            }
+            let Some(end) = memchr::memchr2(b'\n', b'\r', input) else {
+                self.scanned += input.len() as u64;
+                self.check_size(input.len())?;
+                self.line.extend_from_slice(input);
+                *input = &[];
+                break;
+            };
+            self.scanned += end as u64 + 1;
+            self.check_size(end)?;
+            let (rest_of_line, rest) = (&input[..end], &input[end + 1..]);
+            self.after_cr = input[end] == b'\r';
+            *input = rest;
+
+            if self.line.is_empty() {
+                self.take_line(rest_of_line);
+            } else {
+                // The line is lent out and handed back, to keep its allocation.
+                let mut line = std::mem::take(&mut self.line);
+                line.extend_from_slice(rest_of_line);
+                self.take_line(&line);
+                line.clear();
+                self.line = line;
+            }
+            if self.dispatched {
+                let Some(data) = &self.data else {
+                    unreachable!("only an event with data is dispatched")
+                };
+                let name = if self.name.is_empty() {
+                    b"message"
+                } else {
+                    &self.name[..]
+                };
+                return Ok(Some(SseEvent {
+                    name: String::from_utf8_lossy(name),
+                    data: String::from_utf8_lossy(data),
+                    id: &self.id,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How long a browser should wait before it connects again, if the server has said so. A chat
+    /// stream can't be taken up again, so our clients only pass it on.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// How many bytes the search for line ends has looked at. Tests hold it to the input's length.
+    pub fn scanned(&self) -> u64 {
+        self.scanned
+    }
+
+    fn check_size(&self, more: usize) -> Result<(), Error> {
+        let data = self.data.as_ref().map_or(0, Vec::len);
+        let held = self.name.len() + self.id.len() + data + self.line.len() + more;
+        if held > self.limit {
+            Err(Error::TooLarge { limit: self.limit })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn take_line(&mut self, mut line: &[u8]) {
+        if std::mem::take(&mut self.at_start) {
+            line = line.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(line);
+        }
+        if line.is_empty() {
+            self.dispatched = self.data.is_some();
+            if !self.dispatched {
+                self.name.clear();
+            }
+            return;
+        }
+        let (field, value) = match memchr::memchr(b':', line) {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &line[line.len()..]),
+        };
+        // Exactly one space belongs to the colon; a second one is the server's.
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match field {
+            b"data" => match &mut self.data {
+                Some(data) => {
+                    data.push(b'\n');
+                    data.extend_from_slice(value);
+                }
+                None => self.data = Some(value.to_vec()),
+            },
+            b"event" => {
+                self.name.clear();
+                self.name.extend_from_slice(value);
+            }
+            b"id" if !value.contains(&0) => self.id = String::from_utf8_lossy(value).into_owned(),
+            b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                let digits = std::str::from_utf8(value).expect("ASCII digits are UTF-8");
+                self.retry = digits
+                    .parse()
+                    .ok()
+                    .map(Duration::from_millis)
+                    .or(self.retry);
+            }
+            // An empty field name is a comment; all others are for later versions of the standard.
+            _ => {}
+        }
+    }
+}

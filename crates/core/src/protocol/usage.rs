@@ -1,0 +1,238 @@
+//! Tokens and money, counted in integers. What is not known is `None`, never 0.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::Add;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+/// The tokens of one call, as the server counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OnTheWire")]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens the model wrote, reasoning included.
+    pub output_tokens: u64,
+    /// The part of `input_tokens` that the server had in its prompt cache, and bills for less.
+    pub cached_input_tokens: u64,
+    /// The part of `output_tokens` that went into reasoning nobody sees.
+    pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// What the call cost, or `None` for a model that is not in [`PRICES`] (and for more tokens than
+    /// money can count).
+    ///
+    /// ```
+    /// use ai_core::Usage;
+    /// let usage = Usage { input_tokens: 1_000, output_tokens: 500, ..Usage::default() };
+    /// assert_eq!(usage.cost("gpt-4o-mini").unwrap().to_string(), "$0.000450");
+    /// assert_eq!(usage.cost("a-model-of-mine"), None);
+    /// ```
+    pub fn cost(&self, model: &str) -> Option<Cost> {
+        let price = price(model)?;
+        // A server that reports more cached tokens than tokens is wrong; it must not earn us money.
+        let cached = self.cached_input_tokens.min(self.input_tokens);
+        // Counts come from the server, so they may be anything: what can't be added up is unknown.
+        let uncached = (self.input_tokens - cached).checked_mul(price.input)?;
+        let cached = cached.checked_mul(price.cached_input)?;
+        let output = self.output_tokens.checked_mul(price.output)?;
+        uncached.checked_add(cached)?.checked_add(output).map(Cost)
+    }
+}
+
+impl Add for Usage {
+    type Output = Usage;
+
+    fn add(self, other: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_input_tokens: self
+                .cached_input_tokens
+                .saturating_add(other.cached_input_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
+        }
+    }
+}
+
+/// OpenAI's names and nesting. Embeddings have no `completion_tokens`, and some servers send null
+/// for the details.
+#[derive(Deserialize)]
+struct OnTheWire {
+    prompt_tokens: u64,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+impl From<OnTheWire> for Usage {
+    fn from(wire: OnTheWire) -> Usage {
+        Usage {
+            input_tokens: wire.prompt_tokens,
+            output_tokens: wire.completion_tokens.unwrap_or(0),
+            cached_input_tokens: wire
+                .prompt_tokens_details
+                .and_then(|d| d.cached_tokens)
+                .unwrap_or(0),
+            reasoning_tokens: wire
+                .completion_tokens_details
+                .and_then(|d| d.reasoning_tokens)
+                .unwrap_or(0),
+        }
+    }
+}
+
+/// Reads a usage if there is one that makes sense. An answer is not thrown away because its
+/// accounting is odd: then the usage is unknown.
+pub(crate) fn lenient<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Usage>, D::Error> {
+    // Boxed: a borrowed one can be had from a slice only, not from a reader or a `Value`.
+    let raw = Option::<Box<RawValue>>::deserialize(input)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+}
+
+/// An amount of money in billionths of a US dollar, so that one token of the cheapest model is a
+/// whole number and sums have no rounding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Cost(pub u64);
+
+impl fmt::Display for Cost {
+    /// Dollars with six places, rounded to the nearest millionth.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millionths = self.0 / 1_000 + u64::from(self.0 % 1_000 >= 500);
+        write!(
+            f,
+            "${}.{:06}",
+            millionths / 1_000_000,
+            millionths % 1_000_000
+        )
+    }
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
+        costs.fold(Cost::default(), Add::add)
+    }
+}
+
+/// What one token costs, in billionths of a US dollar. (A price list's "$0.15 per million" is 150.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// A token of the prompt.
+    pub input: u64,
+    /// A token of the prompt that the server had in its cache.
+    pub cached_input: u64,
+    /// A token the model writes.
+    pub output: u64,
+}
+
+/// List prices of some models, the only place where prices stand. Check them before you rely on
+/// them: they change, and yours may differ by contract.
+pub const PRICES: &[(&str, Price)] = &[
+    (
+        "gpt-4o",
+        Price {
+            input: 2_500,
+            cached_input: 1_250,
+            output: 10_000,
+        },
+    ),
+    (
+        "gpt-4o-mini",
+        Price {
+            input: 150,
+            cached_input: 75,
+            output: 600,
+        },
+    ),
+    (
+        "gpt-4.1",
+        Price {
+            input: 2_000,
+            cached_input: 500,
+            output: 8_000,
+        },
+    ),
+    (
+        "gpt-4.1-mini",
+        Price {
+            input: 400,
+            cached_input: 100,
+            output: 1_600,
+        },
+    ),
+    (
+        "gpt-4.1-nano",
+        Price {
+            input: 100,
+            cached_input: 25,
+            output: 400,
+        },
+    ),
+    (
+        "gpt-5-mini",
+        Price {
+            input: 250,
+            cached_input: 25,
+            output: 2_000,
+        },
+    ),
+    (
+        "gpt-5-nano",
+        Price {
+            input: 50,
+            cached_input: 5,
+            output: 400,
+        },
+    ),
+    (
+        "text-embedding-3-small",
+        Price {
+            input: 20,
+            cached_input: 20,
+            output: 0,
+        },
+    ),
+    (
+        "text-embedding-3-large",
+        Price {
+            input: 130,
+            cached_input: 130,
+            output: 0,
+        },
+    ),
+];
+
+/// The price of a model, also of a dated release of it (`gpt-4o-mini-2024-07-18`).
+pub fn price(model: &str) -> Option<Price> {
+    let is_release = |rest: &str| {
+        rest.strip_prefix('-')
+            .is_some_and(|date| date.starts_with("20") && date.len() == 10)
+    };
+    let (_, price) = PRICES.iter().find(|(name, _)| {
+        model
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || is_release(rest))
+    })?;
+    Some(*price)
+}

@@ -1,0 +1,236 @@
+//! What the runnable lessons share, so that a lesson's `main` is its lesson and nothing else:
+//! arguments, a server to talk to, and the way results and failures are shown.
+//!
+//! Results go to standard output, everything about them to standard error. Exit code 0 is success,
+//! 1 failure, 2 a mistake in how the program was called, 130 that the user stopped it.
+
+mod scene;
+mod timeline;
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use ai_core::Config;
+use ai_mock::{Latency, Mock};
+use clap::Parser;
+use serde::Serialize;
+
+pub use scene::{SERVICES, Scene};
+pub use timeline::{Bar, timeline};
+
+/// What a lesson's body answers. An error is shown as one line, and the exit code is 1.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to ask. Without it: what is piped in, else the lesson's own words
+    prompt: Vec<String>,
+    /// Talk to a real service: OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL. It may cost money
+    #[arg(long)]
+    live: bool,
+    /// The model to ask
+    #[arg(long)]
+    model: Option<String>,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// How long the offline server takes: 300ms, 100ms..300ms or lognormal:50ms,400ms
+    #[arg(long, conflicts_with = "live")]
+    latency: Option<Latency>,
+    /// Another seed gives other answers, and the same ones each time
+    #[arg(long, default_value_t = 7, conflicts_with = "live")]
+    seed: u64,
+}
+
+/// Runs a lesson that blocks: reads the arguments, starts the server, calls `lesson`.
+pub fn run(scene: Scene, lesson: impl FnOnce(&Session) -> Outcome) -> ExitCode {
+    match Session::start(scene) {
+        Ok(session) => exit_code(lesson(&session)),
+        Err(code) => code,
+    }
+}
+
+/// Runs a lesson that awaits.
+pub async fn run_async(scene: Scene, lesson: impl AsyncFnOnce(&Session) -> Outcome) -> ExitCode {
+    match Session::start(scene) {
+        Ok(session) => exit_code(lesson(&session).await),
+        Err(code) => code,
+    }
+}
+
+/// One run of one lesson.
+#[derive(Debug)]
+pub struct Session {
+    /// Where to call, and how.
+    pub config: Config,
+    /// Whether the result is wanted as JSON.
+    pub json: bool,
+    words: Vec<String>,
+    /// The offline server; it stops when the session is dropped.
+    mock: Option<Mock>,
+}
+
+impl Session {
+    fn start(scene: Scene) -> Result<Session, ExitCode> {
+        let arguments = Arguments::parse();
+        let scale = scene.default_scale();
+        show_spans();
+        let (mut config, mock) = if arguments.live {
+            (live_config()?, None)
+        } else {
+            let started = scene.start(arguments.seed, scale, arguments.latency);
+            let (config, mock) = started.map_err(|e| fail(&e))?;
+            (config, Some(mock))
+        };
+        config.model = arguments.model.unwrap_or(config.model);
+        match &mock {
+            Some(mock) => {
+                let about = scene.describe(scale, arguments.latency);
+                eprintln!(
+                    "server: offline mock on {} (seed {}, {about})",
+                    mock.addr(),
+                    arguments.seed
+                );
+            }
+            None => eprintln!(
+                "server: {}, model {} (live: it may be billed)",
+                config.base_url(),
+                config.model
+            ),
+        }
+        let words = match arguments.prompt {
+            words if words.is_empty() => piped_lines().map_err(|e| fail(&e))?,
+            words => words,
+        };
+        Ok(Session {
+            config,
+            json: arguments.json,
+            words,
+            mock,
+        })
+    }
+
+    /// What to ask: the words on the command line or piped in, else `default`.
+    pub fn prompt(&self, default: &str) -> String {
+        if self.words.is_empty() {
+            default.to_owned()
+        } else {
+            self.words.join(" ")
+        }
+    }
+
+    /// What to ask, several times: one prompt an argument, or one a line piped in, else `default`.
+    pub fn prompts(&self, default: &[&str]) -> Vec<String> {
+        if self.words.is_empty() {
+            default.iter().map(|&prompt| prompt.to_owned()).collect()
+        } else {
+            self.words.clone()
+        }
+    }
+
+    /// Prints a result to standard output: for people, or as one line of JSON.
+    ///
+    /// # Errors
+    /// Those of writing to it.
+    pub fn show(&self, result: &(impl Display + Serialize)) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string(result)?)
+        } else {
+            writeln!(out, "{result}")
+        }
+    }
+
+    /// Where a result is shown piece by piece: standard output, or nowhere if it is wanted as JSON.
+    pub fn out(&self) -> Box<dyn Write> {
+        match self.json {
+            true => Box::new(io::sink()),
+            false => Box::new(io::stdout()),
+        }
+    }
+
+    /// Ends what was shown piece by piece: ends its line, or shows all of it as JSON.
+    ///
+    /// # Errors
+    /// Those of writing to standard output.
+    pub fn close(&self, result: &impl Serialize) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self.json {
+            true => writeln!(out, "{}", serde_json::to_string(result)?),
+            false => writeln!(out),
+        }
+    }
+
+    /// The offline server, for lessons that look into its log; `None` with `--live`.
+    pub fn mock(&self) -> Option<&Mock> {
+        self.mock.as_ref()
+    }
+}
+
+/// The real service's settings. A key that is missing is a mistake in calling the program; a key or
+/// a URL that is no good is a failure.
+fn live_config() -> Result<Config, ExitCode> {
+    Config::from_env().map_err(|error| {
+        let code = fail(&error);
+        let has_key = std::env::var("OPENAI_API_KEY").is_ok_and(|key| !key.trim().is_empty());
+        if has_key { code } else { ExitCode::from(2) }
+    })
+}
+
+/// The lines piped in. A terminal is never waited for: whoever sits there does not know that.
+fn piped_lines() -> io::Result<Vec<String>> {
+    let mut text = String::new();
+    if !io::stdin().is_terminal() {
+        io::stdin().read_to_string(&mut text)?;
+    }
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+        // `| head` has seen enough: that is no failure of ours.
+        Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
+        // 128 + SIGINT, as a shell reports of every program that Ctrl-C ended. A loop in a script
+        // sees by it that it shall end, too.
+        Some(io::ErrorKind::Interrupted) => ExitCode::from(130),
+        _ => fail(&*error),
+    }
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// With `RUST_LOG=info` each call shows its span, on standard error.
+fn show_spans() {
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::prelude::*;
+
+    let Ok(text) = std::env::var("RUST_LOG") else {
+        return;
+    };
+    // `Targets` understands `info` and `ai_core=debug,hyper=off`. `EnvFilter` understands more, and
+    // costs every reader the build of a regex engine.
+    match text.parse::<Targets>() {
+        Ok(filter) => {
+            let lines = tracing_subscriber::fmt::layer()
+                .with_writer(io::stderr)
+                .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+            tracing_subscriber::registry()
+                .with(lines.with_filter(filter))
+                .init();
+        }
+        Err(error) => eprintln!("RUST_LOG={text:?} is not understood: {error}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! What the offline server does for each lesson: the guide's own seconds, scaled where one would
+//! grow old waiting.
+
+use std::io;
+use std::time::Duration;
+
+use ai_core::Config;
+use ai_mock::{Latency, Mock, Service};
+
+/// How the offline server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// Every reply takes the guide's 3 s; at a tenth, unless told otherwise.
+    Replies,
+    /// A stream's first token takes 3 s, then 4 come a second; at a tenth, unless told otherwise,
+    /// which is a little faster than one reads.
+    Story,
+    /// The guide's four services with its own times: embedding 0.5 s, sentiment 0.3 s, summary
+    /// 0.7 s, entities 0.4 s; not scaled, unless told otherwise.
+    Services,
+}
+
+/// What the guide says a reply takes.
+const REPLY: Duration = Duration::from_secs(3);
+
+/// How fast a story is told once it has begun.
+const TOKENS_PER_SECOND: f64 = 4.0;
+
+/// What the guide says each of the four services takes.
+pub const SERVICES: [(Service, Duration); 4] = [
+    (Service::Embedding, Duration::from_millis(500)),
+    (Service::Sentiment, Duration::from_millis(300)),
+    (Service::Summary, Duration::from_millis(700)),
+    (Service::Entities, Duration::from_millis(400)),
+];
+
+impl Scene {
+    /// How fast the guide's seconds pass unless told otherwise: 0.1 is a tenth.
+    pub fn default_scale(self) -> f64 {
+        match self {
+            Scene::Replies | Scene::Story => 0.1,
+            Scene::Services => 1.0,
+        }
+    }
+
+    /// Starts the server with the guide's seconds times `scale`, and makes the settings to call it.
+    /// A `latency` given by hand holds for everything.
+    ///
+    /// # Errors
+    /// Those of binding a port on 127.0.0.1.
+    pub fn start(
+        self,
+        seed: u64,
+        scale: f64,
+        latency: Option<Latency>,
+    ) -> io::Result<(Config, Mock)> {
+        let scaled = |time: Duration| Latency::Fixed(time.mul_f64(scale));
+        let mut mock = Mock::builder().seed(seed);
+        mock = match self {
+            Scene::Replies => mock.latency(scaled(REPLY)),
+            Scene::Story => mock
+                .first_token(scaled(REPLY))
+                .tokens_per_second(TOKENS_PER_SECOND / scale),
+            Scene::Services => mock,
+        };
+        for (service, time) in SERVICES {
+            let own = (self == Scene::Services).then(|| scaled(time));
+            if let Some(latency) = latency.or(own) {
+                mock = mock.service_latency(service, latency);
+            }
+        }
+        if let Some(latency) = latency {
+            mock = mock.latency(latency).first_token(latency);
+        }
+        let mock = mock.start()?;
+        let config = Config::new(&mock.base_url(), "offline").map_err(io::Error::other)?;
+        Ok((config, mock))
+    }
+
+    /// What `start` with the same arguments makes, in a few words.
+    pub fn describe(self, scale: f64, latency: Option<Latency>) -> String {
+        let scaled = match scale {
+            1.0 => String::new(),
+            0.1 => " at a tenth".to_owned(),
+            scale => format!(" times {scale}"),
+        };
+        match (latency, self) {
+            (Some(latency), _) => format!("{latency} a reply"),
+            (None, Scene::Replies) => {
+                let reply = spoken(REPLY.mul_f64(scale));
+                format!("{reply} a reply: the guide's 3 s{scaled}")
+            }
+            (None, Scene::Story) => {
+                let (first, pace) = (spoken(REPLY.mul_f64(scale)), TOKENS_PER_SECOND / scale);
+                format!("first token after {first}, then {pace} a second")
+            }
+            (None, Scene::Services) => format!("the guide's 0.5, 0.3, 0.7 and 0.4 s{scaled}"),
+        }
+    }
+}
+
+/// A time as people write it: 300 ms, 3 s.
+fn spoken(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{} s", time.as_secs_f64())
+    }
+}

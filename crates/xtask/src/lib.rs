@@ -1,0 +1,95 @@
+//! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`.
+//!
+//! They are a program and not scripts, so that they run the same on a laptop and in CI, and are
+//! tested like everything else here. Below the commands stand the three things they share:
+//! [`workspace`] (what cargo knows), [`code`] (Rust text) and [`table`].
+
+pub mod test;
+
+pub mod ci;
+
+pub mod tidy;
+
+pub mod sdk;
+
+pub mod code;
+pub mod table;
+pub mod workspace;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Duration;
+
+/// A chore either passes or says in one sentence what is wrong.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// The cargo that runs us, so that `cargo +nightly xtask test` tests with nightly.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+}
+
+/// Runs a command to its end and makes a failure of it an error that names the command.
+///
+/// # Errors
+/// When it can't be started, or ends with another code than 0.
+pub fn run(command: &mut Command) -> Result {
+    let shown = shown(command);
+    eprintln!("$ {shown}");
+    let status = command
+        .status()
+        .map_err(|error| format!("`{shown}` could not be started: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("`{shown}` failed ({status})").into())
+}
+
+/// A command as one would type it.
+pub fn shown(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    // Of a program's path only its name: the rest differs from machine to machine.
+    let name = program.rsplit(['/', '\\']).next().unwrap_or(&program);
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    std::iter::once(name.into())
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A duration as people say it: `0.4 s`, `2 min 03 s`.
+pub fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        _ => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_failing_command_is_named_without_its_path() {
+        let mut command = cargo();
+        command.arg("no-such-command").stderr(Stdio::null());
+        let error = run(&mut command).expect_err("there is no such command");
+        assert!(
+            error
+                .to_string()
+                .starts_with("`cargo no-such-command` failed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn durations_are_spoken_in_seconds_then_in_minutes() {
+        assert_eq!(spoken(Duration::from_millis(420)), "0.4 s");
+        assert_eq!(spoken(Duration::from_secs(123)), "2 min 03 s");
+    }
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask <command>`: see `cargo xtask --help`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::workspace::Workspace;
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Sets up what the tests need and runs every one of them
+    Test,
+    /// Does all that CI does: test, fmt, clippy, doc, tidy, sdk
+    Ci,
+    /// Measures the twins and the reading paths, and checks the rules of the house
+    Tidy,
+    /// Runs OpenAI's own SDKs, unmodified, against ai-mock
+    Sdk {
+        /// Takes the newest SDKs instead of the pinned ones
+        #[arg(long)]
+        latest: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    // Without a command, or with an unknown one, clap prints the usage on stderr and exits 2.
+    let chore = Arguments::parse().chore;
+    let result = Workspace::find().and_then(|workspace| match chore {
+        Chore::Test => xtask::test::run(&workspace),
+        Chore::Ci => xtask::ci::run(&workspace),
+        Chore::Tidy => xtask::tidy::run(&workspace),
+        Chore::Sdk { latest } => xtask::sdk::run(&workspace, latest),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

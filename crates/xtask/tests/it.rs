@@ -1,0 +1,124 @@
+//! The program as CI and readers start it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn xtask(arguments: &[&str]) -> Output {
+    xtask_in(Path::new(env!("CARGO_MANIFEST_DIR")), arguments)
+}
+
+fn xtask_in(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(arguments).current_dir(folder);
+    command.output().expect("it was built")
+}
+
+/// A workspace with one pattern, in a folder of its own.
+fn workspace(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // What an earlier run has left would be checked too.
+    let _ = fs::remove_dir_all(&root);
+    let manifests = [
+        (
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"patterns/*\"]\n[workspace.lints]\n",
+        ),
+        (
+            "patterns/07-retry/Cargo.toml",
+            "[package]\nname = \"retry\"\n[lints]\nworkspace = true\n",
+        ),
+    ];
+    for (path, text) in manifests.iter().chain(files) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("it lies below the root")).expect("it is ours");
+        fs::write(path, text).expect("it is ours");
+    }
+    root
+}
+
+const README: &str = "# Retry\n\n## Read in this order\n\n1. [the policy](src/backoff.rs)\n2. [blocking](src/sync.rs)\n";
+
+#[test]
+fn tidy_prints_distance_and_reading_size_in_plain_text_and_passes_what_is_tidy() {
+    let root = workspace(
+        "tidy",
+        &[
+            ("patterns/07-retry/README.md", README),
+            ("patterns/07-retry/src/lib.rs", "mod backoff;\n"),
+            (
+                "patterns/07-retry/src/backoff.rs",
+                "//! Pure.\npub fn next() {}\n",
+            ),
+            (
+                "patterns/07-retry/src/sync.rs",
+                "fn a() {}\nfn b() {}\nfn c() {}\n",
+            ),
+            (
+                "patterns/07-retry/src/async.rs",
+                "async fn a() {}\nfn b() {}\nfn c() {}\n",
+            ),
+        ],
+    );
+    let output = xtask_in(&root, &["tidy"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*stderr), (Some(0), ""));
+    assert_eq!(
+        stdout,
+        "twins              lines  changed  distance  limit\n\
+         patterns/07-retry      6        2      34 %   40 %\n\
+         \n\
+         reading path       files  code lines\n\
+         patterns/07-retry      2           4\n\
+         \n\
+         tidy: 14 rules hold\n"
+    );
+}
+
+#[test]
+fn tidy_names_each_file_and_exits_1_on_what_is_untidy() {
+    let root = workspace(
+        "untidy",
+        &[
+            ("patterns/07-retry/README.md", README),
+            ("patterns/07-retry/src/lib.rs", "mod backoff;\n"),
+            (
+                "patterns/07-retry/src/backoff.rs",
+                "fn f() { Instant::now(); }\n",
+            ),
+        ],
+    );
+    let output = xtask_in(&root, &["tidy"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr,
+        "patterns/07-retry/src/backoff.rs:1: `Instant::now` in a file that only decides; \
+         take `now` as an argument\n\
+         patterns/07-retry/README.md: its link to src/sync.rs leads nowhere; \
+         mend the link or remove it\n\
+         error: tidy: 2 to mend, listed above\n"
+    );
+}
+
+#[test]
+fn without_a_command_it_prints_its_usage_on_stderr_and_exits_2() {
+    let output = xtask(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    for command in ["test", "ci", "tidy", "sdk"] {
+        assert!(stderr.contains(command), "{stderr}");
+    }
+}
+
+#[test]
+fn an_unknown_command_is_named_on_stderr_and_exits_2() {
+    let output = xtask(&["tydi"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(
+        stderr.contains("tydi") && stderr.contains("Usage: cargo xtask"),
+        "{stderr}"
+    );
+}
