@@ -283,20 +283,30 @@ impl Body {
         }
     }
 
+    /// Reads to the end, and tells all that has come.
+    async fn read_whole(mut self) -> Result<Raw, Error> {
+        let status = self.response.status();
+        let body = match self.read_all().await {
+            Ok(body) => body,
+            // A refusal is worth telling even if its words never came.
+            Err(_) if !status.is_success() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let headers = std::mem::take(self.response.headers_mut());
+        Raw::new(status.as_u16(), headers, body, self.limits.elapsed())
+    }
+
     /// Reads to the end, however long that takes, as long as it keeps coming.
     // Not `Response::bytes`, which waits for the whole body and so could not bound its size.
-    async fn read_whole(mut self) -> Result<Raw, Error> {
+    async fn read_all(&mut self) -> Result<Vec<u8>, Error> {
+        let max_bytes = self.target.config.max_bytes;
         let mut body = Vec::new();
         loop {
-            let max_bytes = self.target.config.max_bytes;
             match &*self.read_some().await? {
-                [] => break,
+                [] => return Ok(body),
                 bytes => call::append(&mut body, bytes, max_bytes)?,
             }
         }
-        let headers = std::mem::take(self.response.headers_mut());
-        let status = self.response.status().as_u16();
-        Raw::new(status, headers, body, self.limits.elapsed())
     }
 }
 

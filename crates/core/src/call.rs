@@ -1,5 +1,6 @@
 //! What both clients do alike: everything but the waiting.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Where a client calls and what it sends along: settled once, shared by all of its calls.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
     /// The endpoints, parsed once: a URL is costlier to parse than to clone.
     pub(crate) chat: Url,
@@ -61,6 +62,18 @@ pub(crate) struct Target {
     pub(crate) config: Config,
     pub(crate) timeouts: Timeouts,
     pub(crate) headers: HeaderMap,
+    /// What must not be shown: the key, and keys in headers of a call's own.
+    secrets: Vec<String>,
+}
+
+/// Headers that some services take a key in.
+const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
+
+/// What it would show beyond the settings is secrets.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
 }
 
 impl Target {
@@ -80,6 +93,7 @@ impl Target {
             chat: config.endpoint(ChatRequest::PATH),
             embeddings: config.endpoint(EmbeddingRequest::PATH),
             timeouts: config.timeouts.bounded(),
+            secrets: vec![config.key().to_owned()],
             config,
             headers,
         }
@@ -94,10 +108,14 @@ impl Target {
         for (name, value) in &options.headers {
             let bad = || Error::Config(format!("{name:?} with this value is no valid header"));
             let name = HeaderName::try_from(name).map_err(|_| bad())?;
-            let mut value = HeaderValue::try_from(value).map_err(|_| bad())?;
-            // It may be a key, as Azure's `api-key` is.
-            value.set_sensitive(true);
-            target.headers.insert(name, value);
+            let mut sent = HeaderValue::try_from(value).map_err(|_| bad())?;
+            if KEY_HEADERS.contains(&name.as_str()) {
+                let key = value.strip_prefix("Bearer ").unwrap_or(value);
+                target.secrets.push(key.trim().to_owned());
+            }
+            // Marked whatever its name is: there are services with a key header of their own.
+            sent.set_sensitive(true);
+            target.headers.insert(name, sent);
         }
         Ok(target)
     }
@@ -295,7 +313,8 @@ impl Observer {
     }
 
     pub(crate) fn error(&self, error: Error) -> Error {
-        let error = error.without(self.target.config.key());
+        let secrets = self.target.secrets.iter();
+        let error = secrets.fold(error, |error, secret| error.without(secret));
         self.span.record("error.type", error.kind());
         tracing::warn!(parent: &self.span, %error, "failed");
         error

@@ -126,6 +126,13 @@ impl Config {
 }
 
 fn parse_base_url(text: &str) -> Result<Url, Error> {
+    if !text.contains("://") {
+        // Not quoted: it may be the key, when the two were mixed up.
+        return Err(Error::Config(format!(
+            "OPENAI_BASE_URL is no URL: it should look like {DEFAULT_BASE_URL} or \
+             http://127.0.0.1:11434/v1"
+        )));
+    }
     let bad = |why: &str| Error::Config(format!("OPENAI_BASE_URL {text:?}: {why}"));
     let url = Url::parse(text.trim()).map_err(|error| {
         bad(&format!(

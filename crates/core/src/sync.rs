@@ -272,20 +272,30 @@ impl Body {
         }
     }
 
+    /// Reads to the end, and tells all that has come.
+    fn read_whole(mut self) -> Result<Raw, Error> {
+        let status = self.response.status();
+        let body = match self.read_all() {
+            Ok(body) => body,
+            // A refusal is worth telling even if its words never came.
+            Err(_) if !status.is_success() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let headers = std::mem::take(self.response.headers_mut());
+        Raw::new(status.as_u16(), headers, body, self.limits.elapsed())
+    }
+
     /// Reads to the end, however long that takes, as long as it keeps coming.
     // Not `Response::bytes`, which takes the limit on silence for one on the whole body.
-    fn read_whole(mut self) -> Result<Raw, Error> {
+    fn read_all(&mut self) -> Result<Vec<u8>, Error> {
+        let max_bytes = self.target.config.max_bytes;
         let mut body = Vec::new();
         loop {
-            let max_bytes = self.target.config.max_bytes;
             match self.read_some()? {
-                [] => break,
+                [] => return Ok(body),
                 bytes => call::append(&mut body, bytes, max_bytes)?,
             }
         }
-        let headers = std::mem::take(self.response.headers_mut());
-        let status = self.response.status().as_u16();
-        Raw::new(status, headers, body, self.limits.elapsed())
     }
 }
 
@@ -353,7 +363,8 @@ impl Limits {
 ///
 /// `Handle::try_current` alone can't tell: it is `Ok` in `spawn_blocking`, too, where blocking is
 /// right. But a runtime gives a budget to what it polls, to make it yield, and gives none to
-/// blocking code. So: if the budget can be used up, this is a task.
+/// blocking code. So: if the budget can be used up, this is a task. (One in `task::unconstrained`
+/// has none, and is not recognised.)
 fn refuse_in_async_task() -> Result<(), Error> {
     if Handle::try_current().is_err() {
         return Ok(());

@@ -123,17 +123,36 @@ impl ChatRequest {
 
     fn check(&self) -> Result<(), Error> {
         let problem = if self.model.is_empty() {
-            "the request names no model"
+            "the request names no model".to_owned()
         } else if self.messages.is_empty() {
-            "the request has no messages"
+            "the request has no messages".to_owned()
         } else if self.extra.contains_key("stream") {
-            "whether to stream is decided by the method: call chat or chat_stream"
+            "whether to stream is decided by the method: call chat or chat_stream".to_owned()
+        } else if let Some(name) = self
+            .extra
+            .keys()
+            .find(|name| FIELDS.contains(&name.as_str()))
+        {
+            format!("`{name}` has a field of its own: set that, not `extra`")
         } else {
             return Ok(());
         };
-        Err(Error::Config(problem.into()))
+        Err(Error::Config(problem))
     }
 }
+
+/// The names that must not be in `extra`, or they would be sent twice.
+const FIELDS: [&str; 9] = [
+    "model",
+    "messages",
+    "temperature",
+    "n",
+    "max_tokens",
+    "stop",
+    "tools",
+    "response_format",
+    "stream_options",
+];
 
 pub(super) fn encode(request: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(request).map_err(|e| Error::Config(format!("the request is no JSON: {e}")))
@@ -521,7 +540,9 @@ pub(super) fn decode<T: for<'de> Deserialize<'de>>(
     if !(200..300).contains(&status) {
         return Err(Error::from_response(status, headers, body));
     }
-    serde_json::from_slice(body).map_err(|reason| in_place_of_an_answer(reason, headers, body))
+    // Bytes that are no UTF-8 become U+FFFD, as in a stream: the rest of the text was paid for.
+    serde_json::from_str(&String::from_utf8_lossy(body))
+        .map_err(|reason| in_place_of_an_answer(reason, headers, body))
 }
 
 /// Makes sense of a 200 that is no answer: gateways put error objects, and proxies pages, there.

@@ -336,6 +336,10 @@ impl Refusal {
             Ok(value) => refusal.read_object(&value),
             Err(_) => refusal.message = describe_text(body),
         }
+        // Redirects are not followed: a POST would lose its body, or take the key to another host.
+        if let (Some(300..400), Some(place)) = (status, header(headers, "location")) {
+            refusal.message = format!("it has moved to {place}");
+        }
         refusal
     }
 

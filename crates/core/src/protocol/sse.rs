@@ -44,9 +44,11 @@ pub struct SseEvent<'a> {
 pub struct SseDecoder {
     /// The beginning of a line whose end has not arrived yet.
     line: Vec<u8>,
-    /// The data lines of the event so far. `None` and empty differ: an empty `data:` line makes
-    /// an event with empty data, no data line makes no event.
-    data: Option<Vec<u8>>,
+    /// The data lines of the event so far, joined.
+    data: Vec<u8>,
+    /// Whether there was any: an empty `data:` line makes an event with empty data, no data line
+    /// makes no event.
+    has_data: bool,
     name: Vec<u8>,
     id: String,
     retry: Option<Duration>,
@@ -65,7 +67,8 @@ impl SseDecoder {
     pub fn new(limit: usize) -> SseDecoder {
         SseDecoder {
             line: Vec::new(),
-            data: None,
+            data: Vec::new(),
+            has_data: false,
             name: Vec::new(),
             id: String::new(),
             retry: None,
@@ -88,7 +91,8 @@ impl SseDecoder {
         if self.dispatched {
             self.dispatched = false;
             self.name.clear();
-            self.data = None;
+            self.data.clear();
+            self.has_data = false;
         }
         while !input.is_empty() {
             if self.after_cr {
@@ -122,9 +126,6 @@ impl SseDecoder {
                 self.line = line;
             }
             if self.dispatched {
-                let Some(data) = &self.data else {
-                    unreachable!("only an event with data is dispatched")
-                };
                 let name = if self.name.is_empty() {
                     b"message"
                 } else {
@@ -132,7 +133,7 @@ impl SseDecoder {
                 };
                 return Ok(Some(SseEvent {
                     name: String::from_utf8_lossy(name),
-                    data: String::from_utf8_lossy(data),
+                    data: String::from_utf8_lossy(&self.data),
                     id: &self.id,
                 }));
             }
@@ -152,8 +153,7 @@ impl SseDecoder {
     }
 
     fn check_size(&self, more: usize) -> Result<(), Error> {
-        let data = self.data.as_ref().map_or(0, Vec::len);
-        let held = self.name.len() + self.id.len() + data + self.line.len() + more;
+        let held = self.name.len() + self.id.len() + self.data.len() + self.line.len() + more;
         if held > self.limit {
             Err(Error::TooLarge { limit: self.limit })
         } else {
@@ -166,7 +166,7 @@ impl SseDecoder {
             line = line.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(line);
         }
         if line.is_empty() {
-            self.dispatched = self.data.is_some();
+            self.dispatched = self.has_data;
             if !self.dispatched {
                 self.name.clear();
             }
@@ -179,13 +179,13 @@ impl SseDecoder {
         // Exactly one space belongs to the colon; a second one is the server's.
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
-            b"data" => match &mut self.data {
-                Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
+            b"data" => {
+                if self.has_data {
+                    self.data.push(b'\n');
                 }
-                None => self.data = Some(value.to_vec()),
-            },
+                self.has_data = true;
+                self.data.extend_from_slice(value);
+            }
             b"event" => {
                 self.name.clear();
                 self.name.extend_from_slice(value);

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::chat::{self, FinishReason, ToolCall};
-use super::error::{Error, Refusal};
+use super::error::{Error, KEPT_TEXT, Refusal};
 use super::sse::SseDecoder;
 use super::usage::{self, Usage};
 
@@ -76,6 +77,9 @@ pub enum FinishPolicy {
 pub struct StreamDecoder {
     sse: SseDecoder,
     state: State,
+    /// The beginning of the body, until the first event: a body without any is no stream, and what
+    /// it is instead should be told.
+    opening: Vec<u8>,
 }
 
 /// What the events so far add up to. It stands apart from the bytes so that an event, which borrows
@@ -87,6 +91,9 @@ struct State {
     model: Option<String>,
     finish: Option<FinishReason>,
     calls: Vec<SeenCall>,
+    /// An event has come, so this is a stream.
+    began: bool,
+    /// The end is decided.
     done: bool,
 }
 
@@ -108,13 +115,19 @@ impl StreamDecoder {
                 model: None,
                 finish: None,
                 calls: Vec::new(),
+                began: false,
                 done: false,
             },
+            opening: Vec::new(),
         }
     }
 
     /// Takes the next piece of the body, cut wherever the network cut it.
     pub fn push(&mut self, mut bytes: &[u8]) {
+        if !self.state.began {
+            let room = KEPT_TEXT - self.opening.len();
+            self.opening.extend(bytes.iter().take(room));
+        }
         while !self.state.done {
             match self.sse.next(&mut bytes) {
                 Ok(Some(event)) => self.state.take(&event.name, &event.data),
@@ -128,10 +141,12 @@ impl StreamDecoder {
     pub fn end_of_body(&mut self) {
         // Some servers close without [DONE]. What the model said counts: a finish reason means that
         // its text is whole.
-        match self.state.finish.take() {
-            Some(reason) => self.state.end(Ok(Event::End(reason))),
-            None => self.state.end(Err(Error::Truncated)),
-        }
+        let last = match self.state.finish.take() {
+            Some(reason) => Ok(Event::End(reason)),
+            None if self.state.began || self.opening.is_empty() => Err(Error::Truncated),
+            None => Err(not_a_stream(200, &HeaderMap::new(), &self.opening)),
+        };
+        self.state.end(last);
     }
 
     /// Tells that the body will not go on, because of `error`.
@@ -161,15 +176,26 @@ impl StreamDecoder {
 /// all the rest is skipped by serde without an allocation.
 #[derive(Deserialize)]
 struct Chunk {
-    #[serde(default, deserialize_with = "null_is_default")]
-    choices: Vec<ChunkChoice>,
+    choices: Option<Vec<ChunkChoice>>,
     #[serde(default, deserialize_with = "usage::lenient")]
     usage: Option<Usage>,
-    error: Option<serde::de::IgnoredAny>,
+    error: Option<IgnoredAny>,
+    message: Option<IgnoredAny>,
+    detail: Option<IgnoredAny>,
+}
+
+impl Chunk {
+    /// OpenAI puts an error into `error`. Others send their error object bare, and it is only told
+    /// by what it lacks.
+    fn is_error(&self) -> bool {
+        let words = self.message.is_some() || self.detail.is_some();
+        self.error.is_some() || (self.choices.is_none() && words)
+    }
 }
 
 #[derive(Deserialize)]
 struct ChunkChoice {
+    index: Option<i64>,
     #[serde(default, deserialize_with = "null_is_default")]
     delta: Delta,
     finish_reason: Option<FinishReason>,
@@ -213,7 +239,13 @@ impl State {
     }
 
     fn take(&mut self, name: &str, data: &str) {
-        if data.trim_ascii() == "[DONE]" {
+        self.began = true;
+        let data = data.trim_ascii();
+        if data.is_empty() && name != "error" {
+            // Some servers keep the connection alive with empty events.
+            return;
+        }
+        if data == "[DONE]" {
             let last = match (self.finish.take(), self.policy) {
                 (Some(reason), _) => Ok(Event::End(reason)),
                 (None, FinishPolicy::DoneSuffices) => Ok(Event::End(FinishReason::Unstated)),
@@ -232,13 +264,15 @@ impl State {
             Ok(chunk) => chunk,
             Err(reason) => return self.end(Err(Error::malformed(reason, data.as_bytes()))),
         };
-        if chunk.error.is_some() {
+        if chunk.is_error() {
             return self.end(server_error());
         }
         if self.model.is_none() {
             self.model = model_of(data);
         }
-        for choice in chunk.choices {
+        // One answer was asked for. Those of a server that sends more must not be mixed into one.
+        let first = |choice: &ChunkChoice| choice.index.unwrap_or(0) == 0;
+        for choice in chunk.choices.into_iter().flatten().filter(first) {
             self.take_choice(choice);
         }
         self.ready
@@ -341,7 +375,8 @@ fn model_of(data: &str) -> Option<String> {
 pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
     let content_type = headers
         .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_ascii_lowercase);
     !content_type.is_some_and(|t| t.starts_with("application/json") || t.starts_with("text/html"))
 }
 
@@ -376,11 +411,12 @@ impl Transcript {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::End(reason) => self.finish_reason = Some(reason.clone()),
             Event::ToolCall(delta) => {
-                if self.calls.len() <= delta.index {
-                    self.calls
-                        .resize(delta.index + 1, ToolCall::new("", "", ""));
+                // Indices count up by one; a gap in them is no reason to make room for it.
+                let index = delta.index.min(self.calls.len());
+                if index == self.calls.len() {
+                    self.calls.push(ToolCall::new("", "", ""));
                 }
-                let call = &mut self.calls[delta.index];
+                let call = &mut self.calls[index];
                 call.id.push_str(delta.id.as_deref().unwrap_or_default());
                 call.function
                     .name
@@ -406,7 +442,7 @@ impl Transcript {
             }
             // A function without parameters is often called with nothing at all.
             if !arguments.is_empty() {
-                serde_json::from_slice::<serde::de::IgnoredAny>(arguments).map_err(|_| {
+                serde_json::from_slice::<IgnoredAny>(arguments).map_err(|_| {
                     Error::malformed("a tool call's arguments are no JSON", arguments)
                 })?;
             }

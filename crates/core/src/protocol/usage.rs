@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// The tokens of one call, as the server counted them.
+///
+/// (De)serialized under the names it has here; what servers send is read as a part of their answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OnTheWire")]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input_tokens: u64,
@@ -100,7 +101,8 @@ impl From<OnTheWire> for Usage {
 pub(crate) fn lenient<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Usage>, D::Error> {
     // Boxed: a borrowed one can be had from a slice only, not from a reader or a `Value`.
     let raw = Option::<Box<RawValue>>::deserialize(input)?;
-    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+    let wire = raw.and_then(|raw| serde_json::from_str::<OnTheWire>(raw.get()).ok());
+    Ok(wire.map(Usage::from))
 }
 
 /// An amount of money in billionths of a US dollar, so that one token of the cheapest model is a
@@ -146,93 +148,39 @@ pub struct Price {
     pub output: u64,
 }
 
+impl Price {
+    const fn new(input: u64, cached_input: u64, output: u64) -> Price {
+        Price {
+            input,
+            cached_input,
+            output,
+        }
+    }
+}
+
 /// List prices of some models, the only place where prices stand. Check them before you rely on
 /// them: they change, and yours may differ by contract.
 pub const PRICES: &[(&str, Price)] = &[
-    (
-        "gpt-4o",
-        Price {
-            input: 2_500,
-            cached_input: 1_250,
-            output: 10_000,
-        },
-    ),
-    (
-        "gpt-4o-mini",
-        Price {
-            input: 150,
-            cached_input: 75,
-            output: 600,
-        },
-    ),
-    (
-        "gpt-4.1",
-        Price {
-            input: 2_000,
-            cached_input: 500,
-            output: 8_000,
-        },
-    ),
-    (
-        "gpt-4.1-mini",
-        Price {
-            input: 400,
-            cached_input: 100,
-            output: 1_600,
-        },
-    ),
-    (
-        "gpt-4.1-nano",
-        Price {
-            input: 100,
-            cached_input: 25,
-            output: 400,
-        },
-    ),
-    (
-        "gpt-5-mini",
-        Price {
-            input: 250,
-            cached_input: 25,
-            output: 2_000,
-        },
-    ),
-    (
-        "gpt-5-nano",
-        Price {
-            input: 50,
-            cached_input: 5,
-            output: 400,
-        },
-    ),
-    (
-        "text-embedding-3-small",
-        Price {
-            input: 20,
-            cached_input: 20,
-            output: 0,
-        },
-    ),
-    (
-        "text-embedding-3-large",
-        Price {
-            input: 130,
-            cached_input: 130,
-            output: 0,
-        },
-    ),
+    ("gpt-4o", Price::new(2_500, 1_250, 10_000)),
+    ("gpt-4o-2024-05-13", Price::new(5_000, 5_000, 15_000)),
+    ("gpt-4o-mini", Price::new(150, 75, 600)),
+    ("gpt-4.1", Price::new(2_000, 500, 8_000)),
+    ("gpt-4.1-mini", Price::new(400, 100, 1_600)),
+    ("gpt-4.1-nano", Price::new(100, 25, 400)),
+    ("gpt-5-mini", Price::new(250, 25, 2_000)),
+    ("gpt-5-nano", Price::new(50, 5, 400)),
+    ("text-embedding-3-small", Price::new(20, 20, 0)),
+    ("text-embedding-3-large", Price::new(130, 130, 0)),
 ];
 
-/// The price of a model, also of a dated release of it (`gpt-4o-mini-2024-07-18`).
+/// The price of a model, also of a dated release of it (`gpt-4o-mini-2024-07-18`) that is not listed
+/// by itself.
 pub fn price(model: &str) -> Option<Price> {
-    let is_release = |rest: &str| {
-        rest.strip_prefix('-')
-            .is_some_and(|date| date.starts_with("20") && date.len() == 10)
+    let listed = |name: &str| PRICES.iter().find(|(listed, _)| *listed == name);
+    let release_of = || {
+        let (name, date) = model.split_at_checked(model.len().checked_sub("-2024-07-18".len())?)?;
+        date.starts_with("-20").then_some(name)
     };
-    let (_, price) = PRICES.iter().find(|(name, _)| {
-        model
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || is_release(rest))
-    })?;
+    let (_, price) = listed(model).or_else(|| listed(release_of()?))?;
     Some(*price)
 }

@@ -887,6 +887,12 @@ fn cost_is_counted_in_whole_billionths() {
             Some(750),
         ),
         (
+            "a dated release with a price of its own",
+            usage(1, 0, 1),
+            "gpt-4o-2024-05-13",
+            Some(20_000),
+        ),
+        (
             "not the longer name's beginning",
             usage(1, 0, 0),
             "gpt-4o",
@@ -1305,5 +1311,31 @@ proptest! {
         prop_assert_eq!(text.contains("temperature"), temperature.is_some() || text.contains("\\\"temperature"));
         let read: ChatRequest = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(read, request);
+    }
+}
+
+#[test]
+fn a_usage_that_was_written_can_be_read_back() {
+    let usage = Usage {
+        input_tokens: 4,
+        output_tokens: 3,
+        cached_input_tokens: 2,
+        reasoning_tokens: 1,
+    };
+    let text = serde_json::to_string(&usage).expect("it is JSON");
+    assert_eq!(serde_json::from_str::<Usage>(&text).ok(), Some(usage));
+}
+
+#[test]
+fn a_field_that_has_a_place_of_its_own_is_refused_in_extra() {
+    let client = ai_core::SyncClient::new(
+        ai_core::Config::new("http://127.0.0.1:9/v1", "key").expect("a good URL"),
+    )
+    .expect("a client can be built");
+    for name in ["model", "n", "stream", "stream_options", "max_tokens"] {
+        let mut request = ChatRequest::new("m", "p");
+        request.extra.insert(name.to_owned(), json!(1));
+        let error = client.chat(&request).expect_err("it can't be sent");
+        assert_eq!(error.kind(), "config", "{name}: {error}");
     }
 }

@@ -708,6 +708,12 @@ fn settings_that_cannot_work_name_their_variable_before_any_io() {
         (Some("“sk-quoted”"), None, "OPENAI_API_KEY"),
         (Some("k"), Some("api.openai.com/v1"), "OPENAI_BASE_URL"),
         (Some("k"), Some("localhost:11434/v1"), "OPENAI_BASE_URL"),
+        // The two variables mixed up.
+        (
+            Some("https://api.openai.com/v1"),
+            Some("sk-the-key"),
+            "OPENAI_BASE_URL",
+        ),
         (Some("k"), Some("ftp://example.com/v1"), "OPENAI_BASE_URL"),
         (Some("k"), Some("https://"), "OPENAI_BASE_URL"),
         (Some("k"), Some("http://:80/v1"), "OPENAI_BASE_URL"),

@@ -237,7 +237,8 @@ fn a_redirect_is_an_error_that_names_it_and_is_not_followed() {
             assert_eq!(
                 outcome,
                 [format!(
-                    "error status {status} -: the server gave no reason"
+                    "error status {status} -: it has moved to {}",
+                    elsewhere.uri()
                 )],
                 "{call:?} {twin:?}"
             );

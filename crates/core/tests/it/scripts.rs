@@ -195,7 +195,7 @@ fn rows() -> Vec<Row> {
                     "end stop",
                 ],
             ),
-            &["error malformed billed?"],
+            &["answer \"\u{FFFD}The easiest way into\" stop", "usage 8 4"],
         ),
         row(
             Script::CutBody,

@@ -684,6 +684,14 @@ fn oddities_of_chunks_are_lived_with() {
             "deep extra fields",
             json!({"choices": [], "x": [[[[{"y": {}}]]]]}),
         ),
+        (
+            "another choice, which nobody asked for",
+            json!({"choices": [{"index": 1, "delta": {"content": "z"}, "finish_reason": "length"}]}),
+        ),
+        (
+            "words beside choices",
+            json!({"choices": [], "message": "queued", "detail": "position 3"}),
+        ),
     ];
     for (case, odd) in cases {
         let items = decode_chunks(&[
@@ -702,7 +710,6 @@ fn oddities_of_chunks_are_lived_with() {
 #[test]
 fn what_is_no_chunk_ends_the_stream_and_is_kept() {
     for text in [
-        "",
         "no JSON",
         "null",
         "\"text\"",
@@ -749,6 +756,11 @@ fn an_error_in_any_shape_ends_the_stream_with_what_it_says() {
         ),
         ("event: error\ndata: m", ("m", None, None)),
         (
+            r#"data: {"object": "error", "message": "m", "type": "t", "code": 500}"#,
+            ("m", Some("500"), Some("t")),
+        ),
+        (r#"data: {"detail": "m"}"#, ("m", None, None)),
+        (
             "event: error\ndata:",
             ("the server gave no reason", None, None),
         ),
@@ -771,6 +783,35 @@ fn an_error_in_any_shape_ends_the_stream_with_what_it_says() {
             "{event}"
         );
     }
+}
+
+#[test]
+fn empty_events_keep_the_connection_alive_and_say_nothing() {
+    let chunk = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let body = format!("data:\n\ndata: {chunk}\n\ndata: \n\ndata: [DONE]\n\n");
+    let items = decode([body.as_bytes()], FinishPolicy::Required);
+    assert_eq!(show_all(&items), [r#"text "a""#, "end stop"]);
+}
+
+#[test]
+fn a_body_without_any_event_tells_what_it_is_instead() {
+    let error = r#"{"error": {"message": "m", "code": "c"}}"#;
+    for (head, tail) in [("", error), error.split_at(7)] {
+        let items = decode([head.as_bytes(), tail.as_bytes()], FinishPolicy::Required);
+        assert!(
+            matches!(&items[..], [Err(Error::Server(refusal))] if refusal.message == "m"),
+            "{items:?}"
+        );
+    }
+    let items = decode([&b"<html>busy</html>"[..]], FinishPolicy::Required);
+    assert!(
+        matches!(&items[..], [Err(Error::Malformed { text, .. })] if text == "<html>busy</html>"),
+        "{items:?}"
+    );
+    assert_eq!(
+        decode([&b""[..]], FinishPolicy::Required),
+        [Err(Error::Truncated)]
+    );
 }
 
 #[test]
