@@ -12,11 +12,13 @@ pub mod protocol;
 
 mod r#async;
 mod call;
+mod clock;
 mod config;
 mod sync;
 
 pub use r#async::{AsyncClient, ChatStream as AsyncChatStream};
 pub use call::{Reply, install_tls_provider};
+pub use clock::{Clock, SimulatedClock, SystemClock};
 pub use config::{
     CallOptions, Config, DEFAULT_BASE_URL, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, Timeouts,
 };

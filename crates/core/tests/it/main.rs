@@ -3,6 +3,7 @@
 
 mod answers;
 mod clients;
+mod clock;
 mod contract;
 mod scripts;
 mod sse;
