@@ -120,12 +120,13 @@ impl Runs {
 }
 
 impl fmt::Display for Runs {
-    /// The guide's line for each run, then the items of the last: they are the same in all.
+    /// The guide's line for each run, then the items of the first, which has them in the order of the
+    /// prompts: they are the same in all.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for run in &self.runs {
             writeln!(f, "{run}")?;
         }
-        let items = self.runs.last().map_or(&[][..], |run| &run.items);
+        let items = self.runs.first().map_or(&[][..], |run| &run.items);
         let lines: Vec<_> = items.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
