@@ -1,6 +1,7 @@
 //! What streams cost in memory: a thousand at once, and one whose consumer is slow.
 //! `cargo run --release -p benches --bin many-streams`
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
@@ -32,26 +33,30 @@ fn main() {
     // The first token is held back until all streams are open, so that they really are all at once.
     let patient = options(TOKENS).header("x-mock-latency", "2s");
     let at_once = client.with(patient).expect("the headers are valid");
-    let before = resident();
-    let (texts, peak) = runtime.block_on(watching(join_all((0..STREAMS).map(|_| {
-        let client = at_once.clone();
-        async move {
-            let request = ChatRequest::new("gpt-4o-mini", "Write a short story");
-            let stream = client
-                .chat_stream(&request)
-                .await
-                .expect("the mock answers");
-            count_texts(stream).await
-        }
-    }))));
-    assert!(
-        texts.iter().all(|texts| *texts == TOKENS),
-        "every stream comes to its end"
-    );
-    let each = peak.saturating_sub(before) / STREAMS;
+    let run = || {
+        let before = resident();
+        let (texts, peak) = runtime.block_on(watching(join_all((0..STREAMS).map(|_| {
+            let client = at_once.clone();
+            async move {
+                let request = ChatRequest::new("gpt-4o-mini", "Write a short story");
+                let stream = client.chat_stream(&request).await;
+                count_texts(stream.expect("the mock answers")).await
+            }
+        }))));
+        let whole = texts.iter().all(|texts| *texts == TOKENS);
+        assert!(whole, "every stream comes to its end");
+        peak.saturating_sub(before) / STREAMS / 1024
+    };
+    // At the pace of a model first: what a burst makes the allocator take, it does not give back.
+    set(&mock, "tokens-per-second", Some(100.0));
+    let paced = run();
+    set(&mock, "tokens-per-second", None);
+    let burst = run();
+    println!("{STREAMS} streams of {TOKENS} tokens at once: no error");
+    println!("  at 100 tokens a second each: {paced} KiB a stream");
     println!(
-        "{STREAMS} streams of {TOKENS} tokens at once: no error, {} KiB a stream",
-        each / 1024
+        "  all tokens in one burst:     {} KiB a stream",
+        paced + burst
     );
 
     let slow = |tokens| {
@@ -95,6 +100,16 @@ fn main() {
         peak
     };
     report("sync", slow(SHORT), slow(LONG));
+}
+
+/// Changes a setting of the mock while it runs.
+fn set(mock: &MockProcess, name: &str, value: Option<f64>) {
+    let url = mock.base_url.replace("/v1", "/_mock/settings");
+    let http = reqwest::blocking::Client::builder().no_proxy().build();
+    let answer = http
+        .and_then(|http| http.patch(url).json(&HashMap::from([(name, value)])).send())
+        .and_then(|answer| answer.error_for_status());
+    answer.expect("the mock takes the setting");
 }
 
 fn report(version: &str, short: u64, long: u64) {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 use http::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Request, Response, Url};
@@ -120,7 +120,7 @@ impl AsyncClient {
     /// # Errors
     /// See [`Error`]: here those up to the head of the answer, later ones as items of the stream.
     pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let observer = Observer::new("chat", &request.model, &self.target);
+        let mut observer = Observer::new("chat", &request.model, &self.target);
         match self.open_stream(request).instrument(observer.span()).await {
             Ok(body) => Ok(ChatStream::new(body, observer, &self.target)),
             Err(error) => Err(observer.error(error)),
@@ -201,7 +201,8 @@ impl ChatStream {
         ChatStream {
             status,
             headers,
-            events: Box::pin(events),
+            // Fused, since an `unfold` that is asked again after its end panics.
+            events: Box::pin(events.fuse()),
         }
     }
 }
@@ -277,6 +278,8 @@ impl Body {
 
     /// The next piece; empty at the end.
     async fn read_some(&mut self) -> Result<Bytes, Error> {
+        // Asked here, too: what has arrived meanwhile is ready at once, however late it is.
+        self.limits.check_deadline()?;
         match self.limits.wait(Phase::Body, self.response.chunk()).await? {
             Ok(bytes) => Ok(bytes.unwrap_or_default()),
             Err(error) => Err(self.target.network_error(Phase::Body, &error)),
@@ -286,25 +289,24 @@ impl Body {
     /// Reads to the end, and tells all that has come.
     async fn read_whole(mut self) -> Result<Raw, Error> {
         let status = self.response.status();
-        let body = match self.read_all().await {
-            Ok(body) => body,
-            // A refusal is worth telling even if its words never came.
-            Err(_) if !status.is_success() => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let mut body = Vec::new();
+        match self.read_into(&mut body).await {
+            // A refusal is worth telling even if its words broke off.
+            Err(error) if status.is_success() => return Err(error),
+            _ => {}
+        }
         let headers = std::mem::take(self.response.headers_mut());
         Raw::new(status.as_u16(), headers, body, self.limits.elapsed())
     }
 
     /// Reads to the end, however long that takes, as long as it keeps coming.
     // Not `Response::bytes`, which waits for the whole body and so could not bound its size.
-    async fn read_all(&mut self) -> Result<Vec<u8>, Error> {
+    async fn read_into(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
         let max_bytes = self.target.config.max_bytes;
-        let mut body = Vec::new();
         loop {
             match &*self.read_some().await? {
-                [] => return Ok(body),
-                bytes => call::append(&mut body, bytes, max_bytes)?,
+                [] => return Ok(()),
+                bytes => call::append(body, bytes, max_bytes)?,
             }
         }
     }
@@ -327,6 +329,13 @@ impl Limits {
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn check_deadline(&self) -> Result<(), Error> {
+        match self.timeouts.total {
+            Some(limit) if self.elapsed() >= limit => Err(Error::Deadline { limit }),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for `future` as long as both limits allow.

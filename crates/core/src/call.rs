@@ -15,7 +15,7 @@ use tracing::field::Empty;
 use crate::protocol::chat::{ChatRequest, ChatResponse};
 use crate::protocol::embedding::{EmbeddingRequest, EmbeddingResponse};
 use crate::protocol::stream::Event;
-use crate::{CallOptions, Config, Error, Phase, Timeouts, Usage};
+use crate::{CallOptions, Config, Error, FinishReason, Phase, Timeouts, Usage};
 
 /// A decoded answer, with what came around it.
 #[derive(Debug, Clone)]
@@ -249,18 +249,25 @@ pub(crate) struct Observer {
     span: Span,
     target: Arc<Target>,
     started: Instant,
-    seen_text: bool,
+    began: bool,
+    /// An end has been told. If there is none when this is dropped, the caller has left.
+    ended: bool,
 }
 
 impl Observer {
     pub(crate) fn new(operation: &'static str, model: &str, target: &Arc<Target>) -> Observer {
         let span = tracing::info_span!(
             "gen_ai",
+            otel.name = format_args!("{operation} {model}"),
+            otel.kind = "client",
             gen_ai.operation.name = operation,
+            gen_ai.provider.name = "openai",
             gen_ai.request.model = model,
+            server.address = target.config.host(),
             gen_ai.response.model = Empty,
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
+            gen_ai.response.finish_reasons = Empty,
             gen_ai.response.time_to_first_chunk = Empty,
             error.type = Empty,
         );
@@ -268,7 +275,8 @@ impl Observer {
             span,
             target: target.clone(),
             started: Instant::now(),
-            seen_text: false,
+            began: false,
+            ended: false,
         }
     }
 
@@ -278,7 +286,7 @@ impl Observer {
 
     /// A whole answer has arrived, or failed to.
     pub(crate) fn reply<T: Measured>(
-        &self,
+        mut self,
         reply: Result<Reply<T>, Error>,
     ) -> Result<Reply<T>, Error> {
         let reply = reply.map_err(|error| self.error(error))?;
@@ -286,7 +294,7 @@ impl Observer {
         if let Some(usage) = reply.usage() {
             self.usage(usage);
         }
-        self.end();
+        self.end(reply.finish_reason());
         Ok(reply)
     }
 
@@ -297,8 +305,8 @@ impl Observer {
         model: Option<&str>,
     ) -> Result<Event, Error> {
         let event = item.map_err(|error| self.error(error))?;
-        if !self.seen_text {
-            self.seen_text = true;
+        if !self.began {
+            self.began = true;
             let seconds = self.started.elapsed().as_secs_f64();
             self.span
                 .record("gen_ai.response.time_to_first_chunk", seconds);
@@ -306,16 +314,20 @@ impl Observer {
         }
         match &event {
             Event::Usage(usage) => self.usage(*usage),
-            Event::End(_) => self.end(),
+            Event::End(reason) => self.end(Some(reason)),
             _ => {}
         }
         Ok(event)
     }
 
-    pub(crate) fn error(&self, error: Error) -> Error {
+    pub(crate) fn error(&mut self, error: Error) -> Error {
         let secrets = self.target.secrets.iter();
         let error = secrets.fold(error, |error, secret| error.without(secret));
-        self.span.record("error.type", error.kind());
+        self.ended = true;
+        match &error {
+            Error::Status(refusal) => self.span.record("error.type", refusal.status),
+            other => self.span.record("error.type", other.kind()),
+        };
         tracing::warn!(parent: &self.span, %error, "failed");
         error
     }
@@ -327,9 +339,25 @@ impl Observer {
             .record("gen_ai.usage.output_tokens", usage.output_tokens);
     }
 
-    fn end(&self) {
+    fn end(&mut self, reason: Option<&FinishReason>) {
+        self.ended = true;
+        if let Some(reason) = reason {
+            self.span
+                .record("gen_ai.response.finish_reasons", reason.as_str());
+        }
         let elapsed = self.started.elapsed();
         tracing::info!(parent: &self.span, ?elapsed, "answered");
+    }
+}
+
+/// A call whose caller left is told, too: the server may have done the work, and bill it.
+impl Drop for Observer {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.span.record("error.type", "cancelled");
+            let elapsed = self.started.elapsed();
+            tracing::info!(parent: &self.span, ?elapsed, "cancelled; its usage is unknown");
+        }
     }
 }
 
@@ -337,6 +365,7 @@ impl Observer {
 pub(crate) trait Measured {
     fn model(&self) -> &str;
     fn usage(&self) -> Option<Usage>;
+    fn finish_reason(&self) -> Option<&FinishReason>;
 }
 
 impl Measured for ChatResponse {
@@ -347,6 +376,10 @@ impl Measured for ChatResponse {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn finish_reason(&self) -> Option<&FinishReason> {
+        self.first().finish_reason.as_ref()
+    }
 }
 
 impl Measured for EmbeddingResponse {
@@ -356,5 +389,9 @@ impl Measured for EmbeddingResponse {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn finish_reason(&self) -> Option<&FinishReason> {
+        None
     }
 }

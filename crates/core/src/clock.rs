@@ -14,6 +14,70 @@ pub trait Clock: Sync {
 
     /// Blocks the calling thread for `time`.
     fn sleep(&self, time: Duration);
+
+    /// Blocks the calling thread until `signal` is rung, at most for `limit`. If it was rung since
+    /// the last wait, it returns at once. One thread waits for one signal.
+    fn wait(&self, signal: &Signal, limit: Option<Duration>);
+
+    /// Wakes the thread that waits for `signal`, or the next one to wait.
+    fn ring(&self, signal: &Signal);
+
+    /// Says that a thread more takes part, until what is returned is dropped. It matters to
+    /// [`SimulatedClock`] only.
+    fn take_part(&self) -> Part<'_> {
+        Part { clock: None }
+    }
+}
+
+/// What one thread waits for and another rings: a condition variable that remembers one ring, as
+/// tokio's `Notify` does.
+#[derive(Debug, Default)]
+pub struct Signal {
+    rung: Mutex<bool>,
+    ring: Condvar,
+}
+
+impl Signal {
+    /// A signal that has not been rung.
+    pub fn new() -> Signal {
+        Signal::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it was rung. It is not, after that.
+    fn take(&self) -> bool {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Tells signals apart, as long as they live.
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<C: Clock> Clock for &C {
+    fn now(&self) -> Duration {
+        C::now(self)
+    }
+
+    fn sleep(&self, time: Duration) {
+        C::sleep(self, time);
+    }
+
+    fn wait(&self, signal: &Signal, limit: Option<Duration>) {
+        C::wait(self, signal, limit);
+    }
+
+    fn ring(&self, signal: &Signal) {
+        C::ring(self, signal);
+    }
+
+    fn take_part(&self) -> Part<'_> {
+        C::take_part(self)
+    }
 }
 
 /// The time of this machine, by the clock that is never set back.
@@ -45,6 +109,26 @@ impl Clock for SystemClock {
     fn sleep(&self, time: Duration) {
         thread::sleep(time);
     }
+
+    fn wait(&self, signal: &Signal, limit: Option<Duration>) {
+        let rung = signal.lock();
+        let mut rung = match limit {
+            Some(limit) => {
+                let waited = signal.ring.wait_timeout_while(rung, limit, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = signal.ring.wait_while(rung, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        *rung = false;
+    }
+
+    fn ring(&self, signal: &Signal) {
+        *signal.lock() = true;
+        signal.ring.notify_one();
+    }
 }
 
 /// A clock that jumps: when every thread that [takes part](Self::take_part) is asleep, it is the
@@ -72,17 +156,30 @@ struct Simulation {
     now: Duration,
     /// How many threads take part.
     threads: usize,
-    /// When each sleeping thread wakes. The second number tells apart those of the same time, in
-    /// the order in which they fell asleep.
-    asleep: Vec<(Duration, u64)>,
+    asleep: Vec<Sleeper>,
     next: u64,
+}
+
+/// A thread that sleeps. They are sorted by the time at which they wake, and those of the same time
+/// in the order in which they fell asleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sleeper {
+    wakes: Duration,
+    number: u64,
+    /// The signal that wakes it sooner.
+    signal: Option<usize>,
 }
 
 impl Simulation {
     /// Whose turn it is to wake, once nobody is awake.
-    fn first(&self) -> Option<(Duration, u64)> {
+    fn first(&self) -> Option<u64> {
         let all_asleep = self.asleep.len() >= self.threads;
-        self.asleep.iter().min().copied().filter(|_| all_asleep)
+        let first = self.asleep.iter().min().filter(|_| all_asleep)?;
+        assert!(
+            first.wakes < Duration::MAX,
+            "every thread waits for a signal, and nobody is left to ring it"
+        );
+        Some(first.number)
     }
 }
 
@@ -92,12 +189,33 @@ impl SimulatedClock {
         SimulatedClock::default()
     }
 
-    /// Says that a thread more takes part, until what is returned is dropped. Call it before the
-    /// threads start, once for each, and move it into the thread: or the first one to sleep would
-    /// find nobody else awake, and not wait for the others.
-    pub fn take_part(&self) -> impl Drop + '_ {
-        self.lock().threads += 1;
-        Part { clock: self }
+    fn sleep_for(&self, time: Duration, signal: Option<&Signal>) {
+        // The simulation is locked first, here and in `ring`: a ring comes either before this wait
+        // or when it is known.
+        let mut simulation = self.lock();
+        if signal.is_some_and(Signal::take) {
+            return;
+        }
+        let number = simulation.next;
+        simulation.next += 1;
+        let sleeper = Sleeper {
+            wakes: simulation.now.saturating_add(time),
+            number,
+            signal: signal.map(Signal::id),
+        };
+        simulation.asleep.push(sleeper);
+        self.moved.notify_all();
+        while simulation.first() != Some(number) {
+            simulation = self
+                .moved
+                .wait(simulation)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut asleep = simulation.asleep.iter();
+        let me = asleep.position(|sleeper| sleeper.number == number);
+        let me = me.expect("nobody but itself takes a sleeper away");
+        simulation.now = simulation.asleep.swap_remove(me).wakes;
+        signal.map(Signal::take);
     }
 
     fn lock(&self) -> MutexGuard<'_, Simulation> {
@@ -106,14 +224,18 @@ impl SimulatedClock {
     }
 }
 
-struct Part<'a> {
-    clock: &'a SimulatedClock,
+/// A thread's part in a simulation, until it is dropped.
+#[derive(Debug)]
+pub struct Part<'a> {
+    clock: Option<&'a SimulatedClock>,
 }
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        self.clock.lock().threads -= 1;
-        self.clock.moved.notify_all();
+        if let Some(clock) = self.clock {
+            clock.lock().threads -= 1;
+            clock.moved.notify_all();
+        }
     }
 }
 
@@ -123,18 +245,33 @@ impl Clock for SimulatedClock {
     }
 
     fn sleep(&self, time: Duration) {
+        self.sleep_for(time, None);
+    }
+
+    /// # Panics
+    /// When every thread that takes part waits without a limit: that is a deadlock.
+    fn wait(&self, signal: &Signal, limit: Option<Duration>) {
+        self.sleep_for(limit.unwrap_or(Duration::MAX), Some(signal));
+    }
+
+    /// Who waits becomes due now, and runs when it is the first of those who sleep: when the one
+    /// who has rung sleeps itself.
+    fn ring(&self, signal: &Signal) {
         let mut simulation = self.lock();
-        let me = (simulation.now.saturating_add(time), simulation.next);
-        simulation.next += 1;
-        simulation.asleep.push(me);
-        self.moved.notify_all();
-        while simulation.first() != Some(me) {
-            simulation = self
-                .moved
-                .wait(simulation)
-                .unwrap_or_else(PoisonError::into_inner);
+        *signal.lock() = true;
+        let (now, id) = (simulation.now, Some(signal.id()));
+        let mut sleepers = simulation.asleep.iter_mut();
+        if let Some(sleeper) = sleepers.find(|sleeper| sleeper.signal == id) {
+            sleeper.wakes = sleeper.wakes.min(now);
         }
-        simulation.now = me.0;
-        simulation.asleep.retain(|sleeper| *sleeper != me);
+        self.moved.notify_all();
+    }
+
+    /// Says that a thread more takes part, until what is returned is dropped. Call it before the
+    /// threads start, once for each, and move it into the thread: or the first one to sleep would
+    /// find nobody else awake, and not wait for the others.
+    fn take_part(&self) -> Part<'_> {
+        self.lock().threads += 1;
+        Part { clock: Some(self) }
     }
 }

@@ -61,7 +61,7 @@ impl Config {
     }
 
     /// Reads the variables the whole ecosystem uses: `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
-    /// `OPENAI_MODEL`; the last two may be missing.
+    /// `OPENAI_MODEL`, and `OPENAI_EMBEDDING_MODEL` of our own. All but the key may be missing.
     ///
     /// # Errors
     /// [`Error::Config`], naming the variable. No IO has happened then.
@@ -86,6 +86,9 @@ impl Config {
         if let Some(model) = lookup("OPENAI_MODEL") {
             config.model = model.trim().to_owned();
         }
+        if let Some(model) = lookup("OPENAI_EMBEDDING_MODEL") {
+            config.embedding_model = model.trim().to_owned();
+        }
         Ok(config)
     }
 
@@ -104,6 +107,11 @@ impl Config {
     /// Host and port, for messages.
     pub(crate) fn authority(&self) -> &str {
         self.base_url.authority()
+    }
+
+    /// The host alone, for spans.
+    pub(crate) fn host(&self) -> &str {
+        self.base_url.host_str().unwrap_or_default()
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -125,32 +133,25 @@ impl Config {
     }
 }
 
+/// Never quotes the text: it may be the key, when the two variables were mixed up, or have one in it.
 fn parse_base_url(text: &str) -> Result<Url, Error> {
-    if !text.contains("://") {
-        // Not quoted: it may be the key, when the two were mixed up.
-        return Err(Error::Config(format!(
-            "OPENAI_BASE_URL is no URL: it should look like {DEFAULT_BASE_URL} or \
+    let bad = |why: &str| {
+        Error::Config(format!(
+            "OPENAI_BASE_URL {why}: it should look like {DEFAULT_BASE_URL} or \
              http://127.0.0.1:11434/v1"
-        )));
-    }
-    let bad = |why: &str| Error::Config(format!("OPENAI_BASE_URL {text:?}: {why}"));
-    let url = Url::parse(text.trim()).map_err(|error| {
-        bad(&format!(
-            "{error}; it should look like {DEFAULT_BASE_URL} or http://127.0.0.1:11434/v1"
         ))
-    })?;
+    };
+    let url = Url::parse(text.trim()).map_err(|error| bad(&format!("is no URL ({error})")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        // Not quoted: what stands before the @ is a secret.
-        return Err(Error::Config(
-            "OPENAI_BASE_URL has a user name or password in it: the key belongs in OPENAI_API_KEY"
-                .into(),
+        return Err(bad(
+            "has a user name or password in it; the key belongs in OPENAI_API_KEY",
         ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("it should begin with https:// or http://, then a host"));
+        return Err(bad("does not begin with https:// or http:// and a host"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it should end with the path, before any ? or #"));
+        return Err(bad("goes on behind its path, with ? or #"));
     }
     Ok(url)
 }

@@ -18,7 +18,7 @@ mod sync;
 
 pub use r#async::{AsyncClient, ChatStream as AsyncChatStream};
 pub use call::{Reply, install_tls_provider};
-pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use clock::{Clock, Part, Signal, SimulatedClock, SystemClock};
 pub use config::{
     CallOptions, Config, DEFAULT_BASE_URL, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, Timeouts,
 };

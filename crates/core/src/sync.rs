@@ -115,7 +115,7 @@ impl SyncClient {
     /// # Errors
     /// See [`Error`]: here those up to the head of the answer, later ones as items of the stream.
     pub fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let observer = Observer::new("chat", &request.model, &self.target);
+        let mut observer = Observer::new("chat", &request.model, &self.target);
         match self.open_stream(request) {
             Ok(body) => Ok(ChatStream::new(body, observer, &self.target)),
             Err(error) => Err(observer.error(error)),
@@ -153,7 +153,7 @@ impl SyncClient {
         *request.timeout_mut() = limits.exact_total();
         match self.http.execute(request) {
             Ok(response) => Ok(Body::new(response, limits, &self.target)),
-            Err(error) => Err(limits.name(Phase::Head, &error, &self.target)),
+            Err(error) => Err(limits.name(Phase::Head, &error, limits.started, &self.target)),
         }
     }
 }
@@ -266,34 +266,34 @@ impl Body {
     fn read_some(&mut self) -> Result<&[u8], Error> {
         refuse_in_async_task()?;
         self.limits.check_deadline()?;
+        let since = Instant::now();
         match self.response.read(&mut self.buffer) {
             Ok(count) => Ok(&self.buffer[..count]),
-            Err(error) => Err(self.limits.name_io(&error, &self.target)),
+            Err(error) => Err(self.limits.name_io(&error, since, &self.target)),
         }
     }
 
     /// Reads to the end, and tells all that has come.
     fn read_whole(mut self) -> Result<Raw, Error> {
         let status = self.response.status();
-        let body = match self.read_all() {
-            Ok(body) => body,
-            // A refusal is worth telling even if its words never came.
-            Err(_) if !status.is_success() => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let mut body = Vec::new();
+        match self.read_into(&mut body) {
+            // A refusal is worth telling even if its words broke off.
+            Err(error) if status.is_success() => return Err(error),
+            _ => {}
+        }
         let headers = std::mem::take(self.response.headers_mut());
         Raw::new(status.as_u16(), headers, body, self.limits.elapsed())
     }
 
     /// Reads to the end, however long that takes, as long as it keeps coming.
     // Not `Response::bytes`, which takes the limit on silence for one on the whole body.
-    fn read_all(&mut self) -> Result<Vec<u8>, Error> {
+    fn read_into(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
         let max_bytes = self.target.config.max_bytes;
-        let mut body = Vec::new();
         loop {
             match self.read_some()? {
-                [] => return Ok(body),
-                bytes => call::append(&mut body, bytes, max_bytes)?,
+                [] => return Ok(()),
+                bytes => call::append(body, bytes, max_bytes)?,
             }
         }
     }
@@ -333,23 +333,28 @@ impl Limits {
         }
     }
 
-    fn name(&self, phase: Phase, error: &reqwest::Error, target: &Target) -> Error {
-        match self.exact_total() {
-            _ if error.is_connect() || !error.is_timeout() => target.network_error(phase, error),
-            Some(limit) => Error::Deadline { limit },
-            None => Error::Silent {
-                phase,
-                limit: self.timeouts.silence,
-            },
+    /// Names why a wait that began at `since` has failed.
+    fn name(&self, phase: Phase, error: &reqwest::Error, since: Instant, target: &Target) -> Error {
+        let Timeouts { silence, .. } = self.timeouts;
+        let (waited, limit, ours) = match self.exact_total() {
+            Some(limit) => (self.elapsed(), limit, Error::Deadline { limit }),
+            None => {
+                let limit = silence;
+                (since.elapsed(), limit, Error::Silent { phase, limit })
+            }
+        };
+        // The system has timeouts of its own, for peers that are gone, and they look the same.
+        if error.is_timeout() && !error.is_connect() && waited >= limit {
+            ours
+        } else {
+            target.network_error(phase, error)
         }
     }
 
-    fn name_io(&self, error: &std::io::Error, target: &Target) -> Error {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-        {
-            Some(error) => self.name(Phase::Body, error, target),
+    fn name_io(&self, error: &std::io::Error, since: Instant, target: &Target) -> Error {
+        let inner = error.get_ref();
+        match inner.and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+            Some(error) => self.name(Phase::Body, error, since, target),
             None => Error::Interrupted {
                 phase: Phase::Body,
                 message: call::root_cause(error),

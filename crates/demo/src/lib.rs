@@ -11,10 +11,12 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use ai_core::Config;
+use ai_core::{CallOptions, Config};
 use ai_mock::{Latency, Mock};
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 pub use scene::{SERVICES, Scene};
@@ -23,6 +25,7 @@ pub use timeline::{Bar, timeline};
 /// What a lesson's body answers. An error is shown as one line, and the exit code is 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
+/// Runs one pattern, offline unless --live is given
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to ask. Without it: what is piped in, else the lesson's own words
@@ -39,7 +42,10 @@ struct Arguments {
     /// How long the offline server takes: 300ms, 100ms..300ms or lognormal:50ms,400ms
     #[arg(long, conflicts_with = "live")]
     latency: Option<Latency>,
-    /// Another seed gives other answers, and the same ones each time
+    /// How long a minute of the rate limit takes, for lessons that have one: 1.5s, or 60s live
+    #[arg(long, value_parser = ai_mock::parse::window)]
+    window: Option<Duration>,
+    /// Choose the offline answers: the same seed gives the same ones each time
     #[arg(long, default_value_t = 7, conflicts_with = "live")]
     seed: u64,
 }
@@ -67,6 +73,8 @@ pub struct Session {
     pub config: Config,
     /// Whether the result is wanted as JSON.
     pub json: bool,
+    /// How long the window of the rate limit is.
+    pub window: Duration,
     words: Vec<String>,
     /// The offline server; it stops when the session is dropped.
     mock: Option<Mock>,
@@ -75,7 +83,17 @@ pub struct Session {
 impl Session {
     fn start(scene: Scene) -> Result<Session, ExitCode> {
         let arguments = Arguments::parse();
-        let scale = scene.default_scale();
+        if arguments.window.is_some() && scene != Scene::Quota {
+            let why = "--window is for lessons with a rate limit";
+            Arguments::command()
+                .error(ErrorKind::ArgumentConflict, why)
+                .exit();
+        }
+        let scale = match arguments.window {
+            Some(window) => Scene::scale_for(window),
+            None if arguments.live => 1.0,
+            None => scene.default_scale(),
+        };
         show_spans();
         let (mut config, mock) = if arguments.live {
             (live_config()?, None)
@@ -107,6 +125,7 @@ impl Session {
         Ok(Session {
             config,
             json: arguments.json,
+            window: scene.window(scale),
             words,
             mock,
         })
@@ -163,10 +182,32 @@ impl Session {
         }
     }
 
+    /// Names a piece of work to the offline server, so that its same attempts fail each time. With
+    /// `--live` these are no options: real services are not sent what only the mock knows.
+    pub fn named(&self, work: &str) -> CallOptions {
+        match self.mock {
+            Some(_) => CallOptions::new().header("x-mock-item", work),
+            None => CallOptions::new(),
+        }
+    }
+
     /// The offline server, for lessons that look into its log; `None` with `--live`.
     pub fn mock(&self) -> Option<&Mock> {
         self.mock.as_ref()
     }
+}
+
+/// The most requests in any window of this length. Of what a server's log says, this is the truth
+/// about a limiter: its own count may be wrong in the same way as its decisions.
+pub fn fullest_window(arrivals: impl IntoIterator<Item = Duration>, length: Duration) -> usize {
+    let mut arrivals: Vec<_> = arrivals.into_iter().collect();
+    arrivals.sort_unstable();
+    // Half open: what arrives exactly one window later is in the next.
+    let from = |first: usize| {
+        let end = arrivals[first] + length;
+        arrivals.partition_point(|arrival| *arrival < end) - first
+    };
+    (0..arrivals.len()).map(from).max().unwrap_or(0)
 }
 
 /// The real service's settings. A key that is missing is a mistake in calling the program; a key or

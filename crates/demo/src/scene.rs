@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ai_core::Config;
-use ai_mock::{Latency, Mock, Service};
+use ai_mock::{Failure, Latency, Mock, Quota, Service};
 
 /// How the offline server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +18,24 @@ pub enum Scene {
     /// The guide's four services with its own times: embedding 0.5 s, sentiment 0.3 s, summary
     /// 0.7 s, entities 0.4 s; not scaled, unless told otherwise.
     Services,
+    /// 70 % of all attempts fail with 503, as in the guide. A reply, good or bad, takes 0.5 s; at a
+    /// tenth, unless told otherwise.
+    Unreliable,
+    /// The guide's limit: 60 requests in any minute, and its 3 s a reply; the minute takes 1.5 s,
+    /// unless told otherwise.
+    Quota,
 }
 
 /// What the guide says a reply takes.
 const REPLY: Duration = Duration::from_secs(3);
+
+/// What the guide lets through in a minute, which is scaled with all else.
+const QUOTA: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the guide says of an unreliable service, and how long its replies take.
+const FAILURE_RATE: f64 = 0.7;
+const UNRELIABLE_REPLY: Duration = Duration::from_millis(500);
 
 /// How fast a story is told once it has begun.
 const TOKENS_PER_SECOND: f64 = 4.0;
@@ -38,9 +52,20 @@ impl Scene {
     /// How fast the guide's seconds pass unless told otherwise: 0.1 is a tenth.
     pub fn default_scale(self) -> f64 {
         match self {
-            Scene::Replies | Scene::Story => 0.1,
+            Scene::Replies | Scene::Story | Scene::Unreliable => 0.1,
             Scene::Services => 1.0,
+            Scene::Quota => 0.025,
         }
+    }
+
+    /// How long the guide's minute takes.
+    pub fn window(self, scale: f64) -> Duration {
+        MINUTE.mul_f64(scale)
+    }
+
+    /// The scale at which the guide's minute takes so long.
+    pub fn scale_for(window: Duration) -> f64 {
+        window.div_duration_f64(MINUTE)
     }
 
     /// Starts the server with the guide's seconds times `scale`, and makes the settings to call it.
@@ -62,6 +87,14 @@ impl Scene {
                 .first_token(scaled(REPLY))
                 .tokens_per_second(TOKENS_PER_SECOND / scale),
             Scene::Services => mock,
+            Scene::Quota => mock.latency(scaled(REPLY)).quota(Quota {
+                requests: Some(QUOTA),
+                tokens: None,
+                window: self.window(scale),
+            }),
+            Scene::Unreliable => mock
+                .latency(scaled(UNRELIABLE_REPLY))
+                .failure_rate(FAILURE_RATE, Failure::Status(503)),
         };
         for (service, time) in SERVICES {
             let own = (self == Scene::Services).then(|| scaled(time));
@@ -85,6 +118,11 @@ impl Scene {
             scale => format!(" times {scale}"),
         };
         match (latency, self) {
+            (_, Scene::Quota) => {
+                let reply = latency.map_or(spoken(REPLY.mul_f64(scale)), |time| time.to_string());
+                let window = spoken(self.window(scale));
+                format!("{QUOTA} requests in any {window}, {reply} a reply")
+            }
             (Some(latency), _) => format!("{latency} a reply"),
             (None, Scene::Replies) => {
                 let reply = spoken(REPLY.mul_f64(scale));
@@ -94,6 +132,11 @@ impl Scene {
                 let (first, pace) = (spoken(REPLY.mul_f64(scale)), TOKENS_PER_SECOND / scale);
                 format!("first token after {first}, then {pace} a second")
             }
+            (None, Scene::Unreliable) => format!(
+                "{} a reply, {:.0} % of attempts fail",
+                spoken(UNRELIABLE_REPLY.mul_f64(scale)),
+                100.0 * FAILURE_RATE
+            ),
             (None, Scene::Services) => format!("the guide's 0.5, 0.3, 0.7 and 0.4 s{scaled}"),
         }
     }

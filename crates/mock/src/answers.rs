@@ -228,8 +228,7 @@ fn story(dice: &mut Dice, prompt: &str) -> String {
         "a letter without a name",
         "a key that fitted no door",
         "a machine that hummed at night",
-        "a map of a place \
-          nobody knew",
+        "a map of a place nobody knew",
         "a bird that could count to ten",
     ];
     const TURNS: [&str; 4] = [
@@ -265,119 +264,16 @@ fn capitalised(text: &str) -> String {
 
 /// `positive`, `negative` or `neutral`, by counting words of a small lexicon.
 pub(crate) fn sentiment(text: &str) -> &'static str {
-    const GOOD: &[&str] = &[
-        "amazing",
-        "awesome",
-        "beautiful",
-        "best",
-        "better",
-        "brilliant",
-        "charming",
-        "clear",
-        "delicious",
-        "delight",
-        "delighted",
-        "delightful",
-        "easy",
-        "elegant",
-        "enjoy",
-        "enjoyed",
-        "excellent",
-        "excited",
-        "exciting",
-        "fantastic",
-        "fast",
-        "fun",
-        "glad",
-        "good",
-        "great",
-        "happy",
-        "helpful",
-        "impressive",
-        "incredible",
-        "joy",
-        "kind",
-        "like",
-        "liked",
-        "love",
-        "loved",
-        "lovely",
-        "nice",
-        "perfect",
-        "pleasant",
-        "pleased",
-        "reliable",
-        "remarkable",
-        "safe",
-        "satisfied",
-        "success",
-        "successful",
-        "superb",
-        "thank",
-        "thanks",
-        "useful",
-        "win",
-        "wonderful",
-        "works",
-    ];
-    const BAD: &[&str] = &[
-        "angry",
-        "annoyed",
-        "annoying",
-        "awful",
-        "bad",
-        "boring",
-        "broke",
-        "broken",
-        "bug",
-        "bugs",
-        "complaint",
-        "confusing",
-        "crash",
-        "crashed",
-        "crashes",
-        "cruel",
-        "dangerous",
-        "difficult",
-        "dirty",
-        "disappointed",
-        "disappointing",
-        "disaster",
-        "fail",
-        "failed",
-        "fails",
-        "failure",
-        "fear",
-        "frustrated",
-        "frustrating",
-        "hard",
-        "hate",
-        "hated",
-        "horrible",
-        "hurt",
-        "late",
-        "lost",
-        "mess",
-        "pain",
-        "painful",
-        "poor",
-        "problem",
-        "problems",
-        "sad",
-        "slow",
-        "terrible",
-        "ugly",
-        "unhappy",
-        "unreliable",
-        "useless",
-        "waste",
-        "worse",
-        "worst",
-        "wrong",
-    ];
-    const NOT: &[&str] = &[
-        "not", "no", "never", "hardly", "isn", "wasn", "doesn", "didn", "don", "without",
-    ];
+    const GOOD: &str = "amazing awesome beautiful best better brilliant charming clear delicious delight delighted \
+        delightful easy elegant enjoy enjoyed excellent excited exciting fantastic fast fun glad good great \
+        happy helpful impressive incredible joy kind like liked love loved lovely nice perfect pleasant \
+        pleased reliable remarkable safe satisfied success successful superb thank thanks useful win \
+        wonderful works";
+    const BAD: &str = "angry annoyed annoying awful bad boring broke broken bug bugs complaint confusing crash crashed \
+        crashes cruel dangerous difficult dirty disappointed disappointing disaster fail failed fails \
+        failure fear frustrated frustrating hard hate hated horrible hurt late lost mess pain painful poor \
+        problem problems sad slow terrible ugly unhappy unreliable useless waste worse worst wrong";
+    const NOT: &str = "not no never hardly isn wasn doesn didn don without";
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower
         .split(|c: char| !c.is_alphanumeric())
@@ -385,11 +281,11 @@ pub(crate) fn sentiment(text: &str) -> &'static str {
         .collect();
     let mut score = 0;
     for (at, word) in words.iter().enumerate() {
-        let value = i32::from(GOOD.contains(word)) - i32::from(BAD.contains(word));
+        let value = i32::from(has(GOOD, word)) - i32::from(has(BAD, word));
         // A "not" turns the next two words around, so that "not a good day" counts as bad.
         let turned = words[at.saturating_sub(2)..at]
             .iter()
-            .any(|before| NOT.contains(before));
+            .any(|before| has(NOT, before));
         score += if turned { -value } else { value };
     }
     match score {
@@ -397,6 +293,10 @@ pub(crate) fn sentiment(text: &str) -> &'static str {
         0 => "neutral",
         _ => "negative",
     }
+}
+
+fn has(list: &str, word: &str) -> bool {
+    list.split(' ').any(|one| one == word)
 }
 
 /// The leading sentence, shortened to 25 words.
@@ -428,87 +328,10 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// The first word of a sentence is capitalised anyway, so there the common words are left out.
 pub(crate) fn entities(text: &str) -> Vec<String> {
-    const COMMON: &[&str] = &[
-        "a",
-        "after",
-        "all",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "before",
-        "both",
-        "but",
-        "by",
-        "can",
-        "did",
-        "do",
-        "every",
-        "everybody",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "here",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "last",
-        "many",
-        "most",
-        "my",
-        "new",
-        "no",
-        "not",
-        "nothing",
-        "now",
-        "of",
-        "on",
-        "one",
-        "or",
-        "our",
-        "people",
-        "she",
-        "since",
-        "so",
-        "some",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "today",
-        "two",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "yesterday",
-        "you",
-        "your",
-    ];
+    const COMMON: &str = "a after all an and are as at before both but by can did do every everybody for from had has have he \
+        her here his how i if in is it its last many most my new no not nothing now of on one or our people \
+        she since so some that the their then there these they this those to today two was we were what when \
+        where which while who why will with yesterday you your";
     let mut names: Vec<String> = Vec::new();
     let mut run: Vec<&str> = Vec::new();
     let mut end = |run: &mut Vec<&str>| {
@@ -523,8 +346,7 @@ pub(crate) fn entities(text: &str) -> Vec<String> {
             .strip_suffix("'s")
             .or_else(|| word.strip_suffix("\u{2019}s"))
             .unwrap_or(word);
-        let is_name =
-            word.starts_with(char::is_uppercase) && !COMMON.contains(&word.to_lowercase().as_str());
+        let is_name = word.starts_with(char::is_uppercase) && !has(COMMON, &word.to_lowercase());
         if !is_name || raw.starts_with(['(', '"', '\u{201c}']) {
             end(&mut run);
         }

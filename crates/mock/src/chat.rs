@@ -121,18 +121,16 @@ impl ChatRequest {
     }
 
     /// The answer. `id` and `created` are those of the reply; nothing else in it depends on when it was asked for.
-    pub(crate) fn complete(&self, plan: &Plan) -> Completion {
-        let choices = (0..self.n).map(|index| self.choice(index, plan)).collect();
+    pub(crate) fn complete(&self, plan: Plan) -> Completion {
+        let choices = (0..self.n).map(|index| self.choice(index, &plan)).collect();
         let mut dice = Dice::new(plan.seed, &["fingerprint", &self.model]);
         Completion {
-            id: plan.id.clone(),
-            created: plan.created,
             model: self.model.clone(),
             fingerprint: format!("fp_{:010x}", dice.roll() & 0xff_ffff_ffff),
             prompt_tokens: self.prompt_tokens,
             choices,
-            script: plan.script,
             include_usage: self.include_usage,
+            plan,
         }
     }
 
@@ -236,7 +234,7 @@ impl ChatRequest {
 }
 
 /// What an answer depends on besides the request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) id: String,
     pub(crate) created: u64,
@@ -248,13 +246,11 @@ pub(crate) struct Plan {
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    id: String,
-    created: u64,
+    plan: Plan,
     model: String,
     fingerprint: String,
     prompt_tokens: u32,
     choices: Vec<Choice>,
-    script: Script,
     include_usage: bool,
 }
 
@@ -354,7 +350,7 @@ impl Completion {
                     content: choice
                         .content
                         .as_deref()
-                        .filter(|_| self.script != Script::NullContent),
+                        .filter(|_| self.plan.script != Script::NullContent),
                     refusal: choice.refusal.as_deref(),
                     tool_calls: choice.tool_calls.iter().map(BodyCall::from).collect(),
                     annotations: [],
@@ -363,16 +359,16 @@ impl Completion {
                 finish_reason: choice.finish,
             });
         json_bytes(&Body {
-            id: &self.id,
+            id: &self.plan.id,
             object: "chat.completion",
-            created: self.created,
+            created: self.plan.created,
             model: &self.model,
-            choices: if self.script == Script::EmptyChoices {
+            choices: if self.plan.script == Script::EmptyChoices {
                 vec![]
             } else {
                 choices.collect()
             },
-            usage: (self.script != Script::NoUsage).then(|| self.usage()),
+            usage: (self.plan.script != Script::NoUsage).then(|| self.usage()),
             service_tier: "default",
             system_fingerprint: &self.fingerprint,
         })
@@ -380,7 +376,7 @@ impl Completion {
 
     /// The events of a stream, made one by one as they are sent: ten thousand streams must fit in memory.
     pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + Send {
-        let with_usage = match self.script {
+        let with_usage = match self.plan.script {
             Script::NoUsage | Script::UsageWithChoices => false,
             Script::UsageNoChoices => true,
             _ => self.include_usage,
@@ -389,8 +385,8 @@ impl Completion {
         // The text before and after the choices is the same in every chunk, so it is written once.
         let before = format!(
             r#"{{"id":"{}","object":"chat.completion.chunk","created":{},"model":{},"service_tier":"default","system_fingerprint":"{}","choices":"#,
-            this.id,
-            this.created,
+            this.plan.id,
+            this.plan.created,
             json!(this.model),
             this.fingerprint,
         );
@@ -456,7 +452,8 @@ impl Completion {
             let (this, chunk) = (this.clone(), chunk.clone());
             indexes.clone().flat_map(move |index| {
                 let chunk = chunk.clone();
-                let deltas = this.choices[index].call_deltas(this.script == Script::ToolCallsOdd);
+                let deltas =
+                    this.choices[index].call_deltas(this.plan.script == Script::ToolCallsOdd);
                 deltas
                     .into_iter()
                     .map(move |delta| chunk(Kind::Token, index, &delta.to_string(), None))
@@ -466,7 +463,7 @@ impl Completion {
             let this = this.clone();
             indexes.map(move |index| {
                 let mut last = chunk(Kind::Finish, index, "{}", this.choices[index].finish);
-                if this.script == Script::UsageWithChoices {
+                if this.plan.script == Script::UsageWithChoices {
                     last.data.truncate(last.data.len() - after.len());
                     last.data
                         .push_str(&format!(r#","usage":{}}}"#, json_text(&this.usage())));

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Written as a status (`503`) or `reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// An error of this status (400 to 599) with a body in OpenAI's shape and no Retry-After, which only the quota knows.
+    /// An error of this status (400 to 599) with a body in OpenAI's shape; a 429 asks to be retried after a second.
     Status(u16),
     /// The connection is reset before any byte of the response.
     Reset,

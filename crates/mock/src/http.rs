@@ -104,18 +104,20 @@ fn parse_head(buffer: &mut BytesMut) -> Result<Option<Request>, ReadError> {
         }
         all.push_str(&value);
     }
-    let connection = headers
-        .get("connection")
-        .map_or("", String::as_str)
-        .to_ascii_lowercase();
+    let connection = headers.get("connection").map_or("", String::as_str);
+    let asks_to = |what: &str| {
+        connection
+            .split(',')
+            .any(|option| option.trim().eq_ignore_ascii_case(what))
+    };
     let path = head.path.unwrap_or_default();
     let request = Request {
         method: head.method.unwrap_or_default().to_owned(),
         path: path.split('?').next().unwrap_or_default().to_owned(),
         keep_alive: if head.version == Some(1) {
-            connection != "close"
+            !asks_to("close")
         } else {
-            connection == "keep-alive"
+            asks_to("keep-alive")
         },
         headers,
         body: Bytes::new(),

@@ -31,7 +31,7 @@
 //! # How it is set
 //!
 //! By [`Builder`], by flags of the program, at run time by [`Mock::set`] or `PATCH /_mock/settings`; and for one
-//! request by its headers:
+//! request by its headers. The narrower setting wins: that of the request, then of its [`Service`], then of the mock.
 //!
 //! | header | example | what it does |
 //! |---|---|---|

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 pub const LOG_LIMIT: usize = 100_000;
 
 /// One request as the server saw it. Times count from the start of the mock.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
     /// Number of the request, from 1, in order of arrival.
@@ -169,6 +169,15 @@ impl State {
             .get_mut(usize::try_from(id.checked_sub(first)?).ok()?)
     }
 
+    /// Also forgets the oldest entry's item if no later attempt of it is kept: its next attempt counts from 1 again.
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.entries.pop_front()
+            && self.attempts.get(&oldest.item) == Some(&oldest.attempt)
+        {
+            self.attempts.remove(&oldest.item);
+        }
+    }
+
     /// The entries with their token counts brought up to date.
     fn current(&mut self) -> &[Entry] {
         let live = std::mem::take(&mut self.live);
@@ -240,7 +249,7 @@ impl Log {
         state.stats.peak_in_flight = state.stats.peak_in_flight.max(state.stats.in_flight);
         state.live.insert(entry.id, tokens.clone());
         if state.entries.len() == LOG_LIMIT {
-            state.entries.pop_front();
+            state.forget_oldest();
         }
         let (id, attempt) = (entry.id, entry.attempt);
         state.entries.push_back(entry);
@@ -415,5 +424,40 @@ impl Drop for Ticket {
         if !self.finished {
             self.close(Some(self.tokens.load(SeqCst)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_requests_are_forgotten_with_the_attempts_of_their_items() {
+        let log = Arc::new(Log::new());
+        let open = |item: &str| {
+            let entry = Entry {
+                item: item.to_owned(),
+                ..Entry::default()
+            };
+            log.open(entry, false).attempt
+        };
+        open("early");
+        for _ in 1..LOG_LIMIT {
+            open("busy");
+        }
+        assert_eq!(
+            open("busy") as usize,
+            LOG_LIMIT,
+            "this takes the place of the early one"
+        );
+        assert_eq!(
+            open("busy") as usize,
+            LOG_LIMIT + 1,
+            "its own oldest is gone, the item is not"
+        );
+        assert_eq!(open("early"), 1);
+        let entries = log.entries();
+        assert_eq!(entries.len(), LOG_LIMIT);
+        assert_eq!(entries[0].id, 4);
     }
 }

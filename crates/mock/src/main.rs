@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use ai_mock::{FailFirst, Failure, Latency, Mock, Quota, Script, Service, Settings, parse};
 use clap::Parser;
@@ -23,7 +24,7 @@ struct Arguments {
     #[arg(long, default_value = "0ms")]
     latency: Latency,
     /// Latency of one service: chat, embedding, sentiment, summary or entities. May be repeated.
-    #[arg(long, value_name = "SERVICE=LATENCY", value_parser = service_latency)]
+    #[arg(long, value_name = "SERVICE=LATENCY", value_parser = by_service::<Latency>)]
     service_latency: Vec<(Service, Latency)>,
     /// Time to the first token of a stream [default: the latency].
     #[arg(long, value_name = "LATENCY")]
@@ -55,6 +56,9 @@ struct Arguments {
     /// Wire script of requests that name none.
     #[arg(long, value_name = "NAME", default_value_t)]
     script: Script,
+    /// Wire script of one service, like embedding=html-502. May be repeated.
+    #[arg(long, value_name = "SERVICE=NAME", value_parser = by_service::<Script>)]
+    service_script: Vec<(Service, Script)>,
     /// Makes every text answer exactly this long.
     #[arg(long, value_name = "N")]
     answer_tokens: Option<u32>,
@@ -63,11 +67,11 @@ struct Arguments {
     scripts: bool,
 }
 
-fn service_latency(text: &str) -> Result<(Service, Latency), String> {
-    let (service, latency) = text
+fn by_service<T: FromStr<Err = String>>(text: &str) -> Result<(Service, T), String> {
+    let (service, value) = text
         .split_once('=')
-        .ok_or("write a service and its latency, like embedding=500ms")?;
-    Ok((service.parse()?, latency.parse()?))
+        .ok_or("write a service, = and its value, like embedding=500ms")?;
+    Ok((service.parse()?, value.parse()?))
 }
 
 impl Arguments {
@@ -89,6 +93,7 @@ impl Arguments {
             }),
             api_key: self.api_key,
             script: self.script,
+            service_script: self.service_script.into_iter().collect(),
             answer_tokens: self.answer_tokens,
         }
     }

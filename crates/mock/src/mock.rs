@@ -224,6 +224,12 @@ impl Builder {
         self
     }
 
+    /// Replaces the script for one service.
+    pub fn service_script(mut self, service: Service, script: Script) -> Self {
+        self.settings.service_script.insert(service, script);
+        self
+    }
+
     /// Makes every text answer exactly this long.
     pub fn answer_tokens(mut self, n: u32) -> Self {
         self.settings.answer_tokens = Some(n);

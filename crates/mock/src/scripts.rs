@@ -62,6 +62,8 @@ scripts! {
     ErrorMidStream = "error-mid-stream",
     /// After two tokens an event named `error` whose data is the error itself, not nested, then the end.
     ErrorEvent = "error-event",
+    /// After two tokens an event `{"object": "error", ...}` with no other sign of an error, then `[DONE]`, as vLLM does.
+    ErrorUnlabelled = "error-unlabelled",
     /// A clean end of the body after two tokens: no finish reason, no `[DONE]`.
     Truncated = "truncated",
     /// A TCP reset within a chunk after two tokens, or in the middle of a plain body.
@@ -74,6 +76,8 @@ scripts! {
     RetryOnly = "retry-only",
     /// A keep-alive comment `: ping` before each event.
     Comments = "comments",
+    /// A keep-alive event of only an empty `data:` before each event.
+    EmptyData = "empty-data",
     /// After two tokens one event whose data is broken JSON; the stream goes on.
     Malformed = "malformed",
     /// Lines that end with CR LF.
@@ -118,6 +122,8 @@ scripts! {
     Html502 = "html-502",
     /// Status 429 with an HTML page and Retry-After: 1.
     Html429 = "html-429",
+    /// Status 429 with Retry-After: 1 in a whole head; its body is cut like that of `cut-body`.
+    Cut429 = "cut-429",
     /// Status 500 with no body at all.
     Empty500 = "empty-500",
     /// Status 429 with an error whose code is a number.
@@ -126,6 +132,8 @@ scripts! {
     QuotaExhausted = "quota-exhausted",
     /// Status 200 with an error object as the body.
     ErrorIn200 = "error-in-200",
+    /// Status 200 with an error object as the body, which is said to be text/plain.
+    ErrorTextPlain = "error-text-plain",
     /// A TCP reset instead of a response.
     ResetBeforeHeaders = "reset-before-headers",
     /// A TCP reset after the response head.
@@ -202,7 +210,7 @@ pub(crate) enum Step {
 pub(crate) fn fixed_reply(script: Script) -> Option<(Head, Vec<u8>)> {
     let reply = |status, content_type: &str, body: String| {
         let headers = vec![("content-type", content_type.to_owned())];
-        Some((Head { status, headers }, body.into_bytes()))
+        (Head { status, headers }, body.into_bytes())
     };
     let json = |status, body: Value| reply(status, "application/json", body.to_string());
     let error = |status, message: &str, kind: &str, code: Value| {
@@ -217,7 +225,7 @@ pub(crate) fn fixed_reply(script: Script) -> Option<(Head, Vec<u8>)> {
         );
         reply(status, "text/html; charset=utf-8", body)
     };
-    match script {
+    let (mut head, body) = match script {
         Script::Unauthorized => error(
             401,
             "Incorrect API key provided.",
@@ -236,10 +244,13 @@ pub(crate) fn fixed_reply(script: Script) -> Option<(Head, Vec<u8>)> {
         ),
         Script::DetailText => json(400, json!({"detail": "This model can't be used for chat."})),
         Script::Html502 => page(502, "502 Bad Gateway"),
-        Script::Html429 => page(429, "429 Too Many Requests").map(|(mut head, body)| {
-            head.set("retry-after", "1");
-            (head, body)
-        }),
+        Script::Html429 => page(429, "429 Too Many Requests"),
+        Script::Cut429 => error(
+            429,
+            "Rate limit reached.",
+            "requests",
+            json!("rate_limit_exceeded"),
+        ),
         Script::Empty500 => reply(500, "application/json", String::new()),
         Script::NumericCode => error(429, "Rate limit exceeded.", "rate_limit_error", json!(429)),
         Script::QuotaExhausted => {
@@ -247,16 +258,22 @@ pub(crate) fn fixed_reply(script: Script) -> Option<(Head, Vec<u8>)> {
                 "You exceeded your current quota, please check your plan and billing details.";
             error(429, why, "insufficient_quota", json!("insufficient_quota"))
         }
-        Script::ErrorIn200 => error(
+        Script::ErrorIn200 | Script::ErrorTextPlain => error(
             200,
             "The upstream model is not available.",
             "server_error",
             Value::Null,
         ),
         Script::NotJson => page(200, "Welcome to your network"),
-        _ => None,
+        _ => return None,
+    };
+    if matches!(script, Script::Html429 | Script::Cut429) {
+        head.set("retry-after", "1");
     }
+    Some((head, body))
 }
+
+const TEXT_PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Time for the client to read what was sent: some systems drop unread bytes when a reset comes in behind them.
 const BEFORE_RESET: Step = Step::Pause(Duration::from_millis(20));
@@ -266,7 +283,7 @@ pub(crate) fn plain(script: Script, mut head: Head, mut body: Vec<u8>, tokens: u
     match script {
         Script::NeverAnswers => return vec![Step::Hold, Step::Close],
         Script::ResetBeforeHeaders => return vec![Step::Reset],
-        Script::TextPlain => head.set("content-type", "text/plain; charset=utf-8"),
+        Script::TextPlain | Script::ErrorTextPlain => head.set("content-type", TEXT_PLAIN),
         Script::Gzip => {
             head.set("content-encoding", "gzip");
             body = gzip(&body);
@@ -279,45 +296,51 @@ pub(crate) fn plain(script: Script, mut head: Head, mut body: Vec<u8>, tokens: u
         Script::SplitBytes => head.set("transfer-encoding", "chunked"),
         _ => head.set("content-length", body.len().to_string()),
     }
-    let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
-    let body = Bytes::from(body);
     let mut plan = vec![Step::Status(head.status)];
-    if script == Script::SlowHeaders {
-        plan.extend(dribble(&head.encode()));
-    } else if matches!(
-        script,
-        Script::Stall | Script::ResetMidChunk | Script::CutBody | Script::ResetAfterHeaders
-    ) {
-        plan.push(Step::Send(head.encode().into()));
-    }
-    plan.extend(match script {
-        Script::ResetAfterHeaders => vec![BEFORE_RESET, Step::Reset],
-        Script::ResetMidChunk => vec![Step::Send(half), BEFORE_RESET, Step::Reset],
-        Script::CutBody => vec![Step::Count(0), Step::Last, Step::Send(half), Step::Close],
-        Script::Stall => vec![Step::Send(half), Step::Hold, Step::Close],
-        Script::SplitBytes => {
-            let mut steps = vec![Step::Send(head.encode().into()), Step::Count(tokens)];
-            steps.extend(body.iter().map(|byte| Step::Send(chunk(&[*byte]))));
-            steps.extend([Step::Last, Step::Send(Bytes::from_static(LAST_CHUNK))]);
-            steps
+    let head = head.encode();
+    let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
+    match script {
+        Script::ResetAfterHeaders => {
+            plan.extend([Step::Send(head.into()), BEFORE_RESET, Step::Reset]);
         }
-        Script::SlowHeaders => vec![Step::Count(tokens), Step::Last, Step::Send(body)],
-        Script::CloseDelimited => {
-            let bytes = [head.encode(), body.to_vec()].concat();
-            vec![
-                Step::Count(tokens),
-                Step::Last,
-                Step::Send(bytes.into()),
-                Step::Close,
-            ]
+        Script::ResetMidChunk => plan.extend([
+            Step::Send(head.into()),
+            Step::Send(half),
+            BEFORE_RESET,
+            Step::Reset,
+        ]),
+        // Last, though half is missing: a client that leaves then has all that will ever come.
+        Script::CutBody | Script::Cut429 => plan.extend([
+            Step::Send(head.into()),
+            Step::Last,
+            Step::Send(half),
+            Step::Close,
+        ]),
+        Script::Stall => plan.extend([
+            Step::Send(head.into()),
+            Step::Send(half),
+            Step::Hold,
+            Step::Close,
+        ]),
+        Script::SplitBytes => {
+            plan.extend([Step::Send(head.into()), Step::Count(tokens)]);
+            plan.extend(split(&body, Step::Send));
+            plan.extend([Step::Last, Step::Send(Bytes::from_static(LAST_CHUNK))]);
+        }
+        Script::SlowHeaders => {
+            plan.extend(dribble(&head));
+            plan.extend([Step::Count(tokens), Step::Last, Step::Send(body.into())]);
         }
         // Head and body leave in one write, as they do from a server at rest.
-        _ => vec![
+        _ => plan.extend([
             Step::Count(tokens),
             Step::Last,
-            Step::Send([head.encode(), body.to_vec()].concat().into()),
-        ],
-    });
+            Step::Send([head, body].concat().into()),
+        ]),
+    }
+    if script == Script::CloseDelimited {
+        plan.push(Step::Close);
+    }
     plan
 }
 
@@ -333,7 +356,7 @@ pub(crate) fn stream(
         _ => {}
     }
     let kind = if script == Script::TextPlain {
-        "text/plain; charset=utf-8"
+        TEXT_PLAIN
     } else {
         "text/event-stream; charset=utf-8"
     };
@@ -362,30 +385,31 @@ pub(crate) fn stream(
         return Box::new(opening.into_iter());
     }
 
-    let mut number = 0;
-    let events = edited(script, chunks).flat_map(move |event| {
-        let bytes = framed(script, &event, number);
-        number += 1;
-        let steps: Vec<Step> = match (event.kind, script) {
-            (Kind::Done, Script::SplitBytes) => split(&bytes, Step::Send)
-                .chain([Step::Last, Step::Send(Bytes::from_static(LAST_CHUNK))])
-                .collect(),
-            (Kind::Token, Script::SplitBytes) => split(&bytes, Step::Token).collect(),
-            (_, Script::SplitBytes) => split(&bytes, Step::Send).collect(),
-            (Kind::Done, _) if whole => vec![Step::Last, Step::Send(bytes.into())],
-            (Kind::Done, Script::HoldAfterDone) => vec![Step::Last, Step::Send(chunk(&bytes))],
-            // [DONE] and the end of the body in one write: a client that leaves at [DONE] still takes both.
-            (Kind::Done, _) => vec![
-                Step::Last,
-                Step::Send([&chunk(&bytes)[..], LAST_CHUNK].concat().into()),
-            ],
-            (Kind::Token, _) if whole => vec![Step::Token(bytes.into())],
-            (Kind::Token, _) => vec![Step::Token(chunk(&bytes))],
-            (_, _) if whole => vec![Step::Send(bytes.into())],
-            (_, _) => vec![Step::Send(chunk(&bytes))],
-        };
-        steps
-    });
+    let events = edited(script, chunks)
+        .enumerate()
+        .flat_map(move |(number, event)| {
+            let bytes = framed(script, &event, number);
+            let done = event.kind == Kind::Done;
+            let ends_body = done && !whole && script != Script::HoldAfterDone;
+            let step = if event.kind == Kind::Token {
+                Step::Token
+            } else {
+                Step::Send
+            };
+            let mut steps: Vec<Step> = done.then_some(Step::Last).into_iter().collect();
+            if script == Script::SplitBytes {
+                steps.extend(split(&bytes, step));
+                steps.extend(done.then_some(Step::Send(Bytes::from_static(LAST_CHUNK))));
+            } else {
+                let mut bytes = if whole { bytes } else { chunk(&bytes) };
+                if ends_body {
+                    // In one write with [DONE]: a client that leaves at [DONE] still takes both.
+                    bytes.extend_from_slice(LAST_CHUNK);
+                }
+                steps.push(step(bytes.into()));
+            }
+            steps
+        });
     // A chunk that promises 200 bytes and has hardly begun.
     let torn = || Step::Send(Bytes::from_static(b"c8\r\ndata: {\"id\":\"chatcmpl-"));
     let ending = match script {
@@ -424,6 +448,15 @@ fn edited(
         ),
         Script::ErrorEvent => {
             Box::new(first_tokens(chunks, 2).chain(iter::once(odd(error.to_string()))))
+        }
+        Script::ErrorUnlabelled => {
+            let error =
+                json!({"object": "error", "message": "The engine ran out of memory.", "code": 500});
+            let done = Chunk {
+                kind: Kind::Done,
+                data: "[DONE]".to_owned(),
+            };
+            Box::new(first_tokens(chunks, 2).chain([odd(error.to_string()), done]))
         }
         Script::Malformed => Box::new(after_two_tokens(chunks, move |_| {
             odd(
@@ -516,6 +549,7 @@ fn framed(script: Script, event: &Chunk, number: usize) -> Vec<u8> {
         Script::Bom if number == 0 => text.push('\u{feff}'),
         Script::RetryOnly if number == 0 => text.push_str("retry: 3000\n\n"),
         Script::Comments => text.push_str(": ping\n\n"),
+        Script::EmptyData => text.push_str("data:\n\n"),
         Script::EventIds => text.push_str(&format!("id: {number}\nevent: message\n")),
         Script::ErrorEvent if event.kind == Kind::Odd => text.push_str("event: error\n"),
         _ => {}
@@ -560,24 +594,19 @@ fn spoil_utf8(bytes: &mut Vec<u8>) {
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Bytes as one chunk of a chunked body.
-fn chunk(bytes: &[u8]) -> Bytes {
-    let mut chunk = Vec::with_capacity(bytes.len() + 12);
-    chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-    chunk.extend_from_slice(bytes);
-    chunk.extend_from_slice(b"\r\n");
-    chunk.into()
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// Each byte as a chunk of its own; the last one completes the event.
 fn split(bytes: &[u8], complete: fn(Bytes) -> Step) -> impl Iterator<Item = Step> {
-    let last = bytes.len() - 1;
     bytes.iter().enumerate().map(move |(at, byte)| {
-        let bytes = chunk(&[*byte]);
-        if at == last {
-            complete(bytes)
+        let step = if at + 1 == bytes.len() {
+            complete
         } else {
-            Step::Send(bytes)
-        }
+            Step::Send
+        };
+        step(chunk(&[*byte]).into())
     })
 }
 
@@ -603,7 +632,7 @@ fn gzipped(chunks: impl Iterator<Item = Chunk>) -> [Step; 3] {
         tokens += u32::from(event.kind == Kind::Token);
         bytes.extend(framed(Script::Normal, &event, number));
     }
-    let body = [&chunk(&gzip(&bytes))[..], LAST_CHUNK].concat();
+    let body = [&chunk(&gzip(&bytes)), LAST_CHUNK].concat();
     [Step::Count(tokens), Step::Last, Step::Send(body.into())]
 }
 

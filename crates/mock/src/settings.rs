@@ -16,7 +16,7 @@ use crate::scripts::Script;
 /// How the mock behaves; every field can be changed while it runs, with [`Mock::set`](crate::Mock::set).
 ///
 /// A change applies to requests that arrive after it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Settings {
     /// Fixes the answers, the drawn latencies and the faults. Default 0.
     pub seed: u64,
@@ -40,27 +40,10 @@ pub struct Settings {
     pub api_key: Option<String>,
     /// The wire script of requests that name none.
     pub script: Script,
+    /// Scripts that replace [`script`](Self::script) for one service.
+    pub service_script: BTreeMap<Service, Script>,
     /// Makes every text answer exactly this long; without it answers have a natural length.
     pub answer_tokens: Option<u32>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            latency: Latency::default(),
-            service_latency: BTreeMap::new(),
-            first_token: None,
-            tokens_per_second: None,
-            slots: None,
-            failure_rate: None,
-            fail_first: None,
-            quota: None,
-            api_key: None,
-            script: Script::Normal,
-            answer_tokens: None,
-        }
-    }
 }
 
 /// Shows what the control API shows, so that the key stays out of logs here too.
@@ -70,36 +53,13 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The names of the settings: `ai-mock --NAME` and the keys of `PATCH /_mock/settings`.
-pub(crate) const NAMES: [&str; 14] = [
-    "seed",
-    "latency",
-    "service-latency",
-    "first-token",
-    "tokens-per-second",
-    "slots",
-    "failure-rate",
-    "fail-first",
-    "rpm",
-    "tpm",
-    "window",
-    "api-key",
-    "script",
-    "answer-tokens",
-];
-
 impl Settings {
-    /// The settings as the control API shows them; the key itself is never shown.
+    /// The settings as the control API shows them, by the names of the flags; the key itself is never shown.
     pub(crate) fn to_json(&self) -> Value {
-        let services: BTreeMap<String, String> = self
-            .service_latency
-            .iter()
-            .map(|(service, latency)| (service.to_string(), latency.to_string()))
-            .collect();
         json!({
             "seed": self.seed,
             "latency": self.latency.to_string(),
-            "service-latency": services,
+            "service-latency": shown(&self.service_latency),
             "first-token": self.first_token.map(|l| l.to_string()),
             "tokens-per-second": self.tokens_per_second,
             "slots": self.slots,
@@ -110,6 +70,7 @@ impl Settings {
             "window": self.quota.map(|q| parse::show(q.window)),
             "api-key": self.api_key.as_ref().map(|_| "***"),
             "script": self.script.name(),
+            "service-script": shown(&self.service_script),
             "answer-tokens": self.answer_tokens,
         })
     }
@@ -131,36 +92,40 @@ impl Settings {
     fn change(&mut self, name: &str, value: &Value) -> Result<(), String> {
         // Numbers may be written as numbers or as text; `null` puts a setting back to its default.
         let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
         };
-        let clear = value.is_null();
-        let set = |text: &str| (!clear).then(|| text.to_owned());
+        let text = text.as_deref();
         match name {
-            "seed" => self.seed = number(set(&text))?.unwrap_or(0),
-            "latency" => self.latency = parsed(set(&text))?.unwrap_or_default(),
-            "service-latency" => self.service_latency = service_latencies(value)?,
-            "first-token" => self.first_token = parsed(set(&text))?,
-            "tokens-per-second" => {
-                self.tokens_per_second = set(&text).map(|t| parse::pace(&t)).transpose()?
-            }
-            "slots" => self.slots = set(&text).map(|t| parse::slots(&t)).transpose()?,
-            "failure-rate" => {
-                self.failure_rate = set(&text).map(|t| parse::failure_rate(&t)).transpose()?
-            }
-            "fail-first" => self.fail_first = parsed(set(&text))?,
-            "rpm" => self.quota.get_or_insert_default().requests = number(set(&text))?,
-            "tpm" => self.quota.get_or_insert_default().tokens = number(set(&text))?,
+            "seed" => self.seed = number(text)?.unwrap_or_default(),
+            "latency" => self.latency = parsed(text)?.unwrap_or_default(),
+            "service-latency" => self.service_latency = by_service(value, "500ms")?,
+            "first-token" => self.first_token = parsed(text)?,
+            "tokens-per-second" => self.tokens_per_second = text.map(parse::pace).transpose()?,
+            "slots" => self.slots = text.map(parse::slots).transpose()?,
+            "failure-rate" => self.failure_rate = text.map(parse::failure_rate).transpose()?,
+            "fail-first" => self.fail_first = parsed(text)?,
+            "rpm" => self.quota.get_or_insert_default().requests = number(text)?,
+            "tpm" => self.quota.get_or_insert_default().tokens = number(text)?,
             "window" => {
-                self.quota.get_or_insert_default().window = set(&text)
-                    .map(|t| parse::window(&t))
-                    .transpose()?
-                    .unwrap_or(Quota::default().window);
+                let window = text.map(parse::window).transpose()?;
+                self.quota.get_or_insert_default().window =
+                    window.unwrap_or(Quota::default().window);
             }
-            "api-key" => self.api_key = set(&text),
-            "script" => self.script = parsed(set(&text))?.unwrap_or_default(),
-            "answer-tokens" => self.answer_tokens = number(set(&text))?,
-            _ => return Err(format!("no such setting; known are {}", NAMES.join(", "))),
+            "api-key" => self.api_key = text.map(str::to_owned),
+            "script" => self.script = parsed(text)?.unwrap_or_default(),
+            "service-script" => self.service_script = by_service(value, "html-502")?,
+            "answer-tokens" => self.answer_tokens = number(text)?,
+            _ => {
+                let settings = Self::default().to_json();
+                let names: Vec<&str> = settings
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|settings| settings.keys().map(String::as_str))
+                    .collect();
+                return Err(format!("no such setting; known are {}", names.join(", ")));
+            }
         }
         Ok(())
     }
@@ -179,6 +144,14 @@ impl Settings {
         }
     }
 
+    /// The script of a request of this service that names none.
+    pub(crate) fn script_of(&self, service: Service) -> Script {
+        self.service_script
+            .get(&service)
+            .copied()
+            .unwrap_or(self.script)
+    }
+
     /// Whether this attempt fails, and how: a function of the seed, the item and the attempt, never of arrival order.
     pub(crate) fn failure_of(&self, item: &str, attempt: u32) -> Option<Failure> {
         if let Some(first) = self.fail_first
@@ -192,27 +165,42 @@ impl Settings {
     }
 }
 
-fn service_latencies(value: &Value) -> Result<BTreeMap<Service, Latency>, String> {
-    const EXPECTED: &str = "expected an object like {\"embedding\": \"500ms\"}";
+fn shown<T: fmt::Display>(by_service: &BTreeMap<Service, T>) -> BTreeMap<String, String> {
+    by_service
+        .iter()
+        .map(|(service, value)| (service.to_string(), value.to_string()))
+        .collect()
+}
+
+fn by_service<T>(value: &Value, example: &str) -> Result<BTreeMap<Service, T>, String>
+where
+    T: FromStr<Err = String>,
+{
     if value.is_null() {
         return Ok(BTreeMap::new());
     }
-    let services = value.as_object().ok_or(EXPECTED)?.iter();
-    services
-        .map(|(service, latency)| {
-            Ok((service.parse()?, latency.as_str().ok_or(EXPECTED)?.parse()?))
+    let expected = || format!("expected an object like {{\"embedding\": {example:?}}}");
+    value
+        .as_object()
+        .ok_or_else(expected)?
+        .iter()
+        .map(|(service, value)| {
+            Ok((
+                service.parse()?,
+                value.as_str().ok_or_else(expected)?.parse()?,
+            ))
         })
         .collect()
 }
 
-fn parsed<T: FromStr<Err = String>>(text: Option<String>) -> Result<Option<T>, String> {
-    text.map(|t| t.parse()).transpose()
+fn parsed<T: FromStr<Err = String>>(text: Option<&str>) -> Result<Option<T>, String> {
+    text.map(str::parse).transpose()
 }
 
-fn number<T: FromStr>(text: Option<String>) -> Result<Option<T>, String> {
-    text.map(|t| {
-        t.parse()
-            .map_err(|_| format!("{t:?} is not a whole number that fits"))
+fn number<T: FromStr>(text: Option<&str>) -> Result<Option<T>, String> {
+    text.map(|text| {
+        text.parse()
+            .map_err(|_| format!("{text:?} is not a whole number that fits"))
     })
     .transpose()
 }
@@ -285,7 +273,8 @@ mod tests {
     fn a_patch_changes_all_it_names_or_nothing() {
         let settings = Settings::default();
         let patch = json!({"latency": "20ms", "slots": 4, "fail-first": "2x429", "rpm": 60, "window": "10s",
-            "service-latency": {"embedding": "500ms"}, "script": "cr", "seed": "7", "api-key": "sk-secret"});
+            "service-latency": {"embedding": "500ms"}, "script": "cr", "service-script": {"summary": "html-502"},
+            "seed": "7", "api-key": "sk-secret"});
         let patched = settings.patched(&patch).unwrap();
         assert_eq!(patched.slots, Some(4));
         assert_eq!(patched.seed, 7);
@@ -301,6 +290,8 @@ mod tests {
             patched.latency_of(Service::Embedding, false),
             Duration::from_millis(500).into()
         );
+        assert_eq!(patched.script_of(Service::Summary), Script::Html502);
+        assert_eq!(patched.script_of(Service::Embedding), Script::Cr);
         assert!(!format!("{patched:?}").contains("sk-secret"));
 
         let error = patched
@@ -319,6 +310,7 @@ mod tests {
             ("slots", json!([])),
             ("service-latency", json!("1s")),
             ("script", json!("x")),
+            ("service-script", json!({"summary": "x"})),
             ("rpm", json!(-1)),
         ] {
             assert!(
@@ -329,15 +321,23 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_a_setting_is_known_and_shown() {
-        let shown = Settings::default().to_json();
-        for name in NAMES {
-            assert!(shown.get(name).is_some(), "{name}");
-            assert!(
-                Settings::default().patched(&json!({ name: null })).is_ok(),
-                "{name}"
-            );
+    fn every_setting_that_is_shown_can_be_set_and_put_back_to_its_default() {
+        let default = Settings::default();
+        let changed = default
+            .patched(&json!({"seed": 1, "latency": "1ms", "service-latency": {"chat": "1ms"}, "first-token": "1ms",
+                "tokens-per-second": 1, "slots": 1, "failure-rate": "1x500", "fail-first": 1, "rpm": 1, "tpm": 1,
+                "window": "1s", "api-key": "k", "script": "cr", "service-script": {"chat": "cr"}, "answer-tokens": 1}))
+            .unwrap();
+        let shown = default.to_json();
+        for (name, value) in shown.as_object().unwrap() {
+            assert_ne!(changed.to_json()[name], *value, "{name}");
+            let back = changed.patched(&json!({ name: null })).unwrap();
+            // A limit without a window would be none, so the window of a limit has a default of its own.
+            let expected = match name.as_str() {
+                "window" => &json!("60000ms"),
+                _ => value,
+            };
+            assert_eq!(back.to_json()[name], *expected, "{name}");
         }
-        assert_eq!(shown.as_object().unwrap().len(), NAMES.len());
     }
 }

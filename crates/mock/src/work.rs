@@ -96,9 +96,7 @@ impl Work {
                 false => Value::String(String::from_utf8_lossy(&request.body).into_owned()),
             });
         let entry = Entry {
-            id: 0,
             item: item.clone(),
-            attempt: 0,
             connection,
             method: request.method.clone(),
             path: request.path.clone(),
@@ -109,14 +107,8 @@ impl Work {
                 .collect(),
             body: shown,
             arrived: shared.log.now(),
-            first_byte: None,
-            last_byte: None,
-            status: None,
-            prompt_tokens: 0,
-            tokens_sent: 0,
-            left_at_token: None,
             script: Script::Normal.name(),
-            fault: None,
+            ..Entry::default()
         };
         Self {
             current: shared.current(),
@@ -203,7 +195,6 @@ impl Work {
         let own = Overrides::read(&self.request)?;
 
         let settings = &self.current.settings;
-        let script = own.script.unwrap_or(settings.script);
         let gate = own.gate.map(|name| self.shared.gate(&name));
         let answer_tokens = own.tokens.or(settings.answer_tokens);
         if allowed == "GET" {
@@ -212,7 +203,7 @@ impl Work {
             let latency = own.latency.unwrap_or_default();
             return Ok(Job {
                 wanted: Wanted::Body(body),
-                script,
+                script: own.script.unwrap_or(settings.script),
                 latency,
                 failure: None,
                 gate,
@@ -233,7 +224,7 @@ impl Work {
         };
         let job = Job {
             wanted,
-            script,
+            script: own.script.unwrap_or_else(|| settings.script_of(service)),
             latency: own
                 .latency
                 .unwrap_or_else(|| settings.latency_of(service, streams)),
@@ -282,7 +273,7 @@ impl Work {
         let answer = match &job.wanted {
             Wanted::Chat(chat) => chat
                 .most_tokens()
-                .unwrap_or_else(|| chat.complete(&self.plan(job)).completion_tokens()),
+                .unwrap_or_else(|| chat.complete(self.plan(job)).completion_tokens()),
             Wanted::Body(_) => 0,
         };
         let tokens = prompt_tokens.saturating_add(answer);
@@ -323,44 +314,39 @@ impl Work {
 
     /// The plan of the reply, and whether it streams tokens.
     fn reply(&mut self, job: &Job) -> (Box<dyn Iterator<Item = Step> + Send>, bool) {
-        let (script, head, body, tokens) =
-            match (job.failure, scripts::fixed_reply(job.script), &job.wanted) {
-                (Some(failure), _, _) => {
-                    self.fault(failure.to_string());
-                    match failure {
-                        Failure::Reset => return (Box::new(iter::once(Step::Reset)), false),
-                        Failure::Status(status) => (
-                            Script::Normal,
-                            self.head(status),
-                            ApiError::of_status(status).body(),
-                            0,
-                        ),
-                    }
-                }
-                (None, Some((own, body)), _) => {
-                    let mut head = self.head(own.status);
-                    for (name, value) in own.headers {
-                        head.set(name, value);
-                    }
-                    (job.script, head, body, 0)
-                }
-                (None, None, Wanted::Chat(chat)) => {
-                    let completion = chat.complete(&self.plan(job));
-                    if chat.stream {
-                        return (
-                            scripts::stream(job.script, self.head(200), completion.chunks()),
-                            true,
-                        );
-                    }
-                    (
-                        job.script,
-                        self.head(200),
-                        completion.body(),
-                        completion.completion_tokens(),
-                    )
-                }
-                (None, None, Wanted::Body(body)) => (job.script, self.head(200), body.clone(), 0),
+        let mut script = job.script;
+        let (head, body, tokens) = if let Some(failure) = job.failure {
+            self.fault(failure.to_string());
+            let Failure::Status(status) = failure else {
+                return (Box::new(iter::once(Step::Reset)), false);
             };
+            script = Script::Normal;
+            let mut head = self.head(status);
+            if status == 429 {
+                head.set("retry-after", "1");
+                head.set("retry-after-ms", "1000");
+            }
+            (head, ApiError::of_status(status).body(), 0)
+        } else if let Some((own, body)) = scripts::fixed_reply(script) {
+            let mut head = self.head(own.status);
+            for (name, value) in own.headers {
+                head.set(name, value);
+            }
+            (head, body, 0)
+        } else {
+            let head = self.head(200);
+            match &job.wanted {
+                Wanted::Chat(chat) => {
+                    let completion = chat.complete(self.plan(job));
+                    if chat.stream {
+                        let plan = scripts::stream(script, head, completion.chunks());
+                        return (plan, true);
+                    }
+                    (head, completion.body(), completion.completion_tokens())
+                }
+                Wanted::Body(body) => (head, body.clone(), 0),
+            }
+        };
         (
             Box::new(scripts::plain(script, head, body, tokens).into_iter()),
             false,

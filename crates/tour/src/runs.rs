@@ -1,6 +1,7 @@
 //! Runs one pattern in each of its versions and strategies, and measures it.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use ai_core::{AsyncClient, CallOptions, ChatRequest, Config, SyncClient};
 use ai_mock::Mock;
 use clap::ValueEnum;
 use demo::{Bar, SERVICES, Scene};
+use multi_service::Branch;
 use serde::{Serialize, Serializer};
 use tokio::runtime::Runtime;
 
@@ -18,6 +20,7 @@ pub(crate) enum Pattern {
     ConcurrentRequests,
     Streaming,
     MultiService,
+    Retry,
 }
 
 impl Pattern {
@@ -27,6 +30,7 @@ impl Pattern {
             Pattern::ConcurrentRequests => 2,
             Pattern::Streaming => 4,
             Pattern::MultiService => 5,
+            Pattern::Retry => 7,
         }
     }
 
@@ -36,6 +40,7 @@ impl Pattern {
             Pattern::ConcurrentRequests => "concurrent-requests",
             Pattern::Streaming => "streaming",
             Pattern::MultiService => "multi-service",
+            Pattern::Retry => "retry",
         }
     }
 
@@ -44,6 +49,7 @@ impl Pattern {
             Pattern::SingleRequest | Pattern::ConcurrentRequests => Scene::Replies,
             Pattern::Streaming => Scene::Story,
             Pattern::MultiService => Scene::Services,
+            Pattern::Retry => Scene::Unreliable,
         }
     }
 }
@@ -58,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) requests: usize,
     pub(crate) ok: usize,
     pub(crate) failed: usize,
+    /// What the server saw: more than was asked for where something was tried again.
+    pub(crate) attempts: usize,
     #[serde(rename = "wall_ms", serialize_with = "as_milliseconds")]
     pub(crate) wall: Duration,
     /// How often this run's wall time goes into that of the pattern's first run.
@@ -69,6 +77,8 @@ pub(crate) struct Run {
     /// Where it streams: when the first token had arrived.
     #[serde(rename = "first_token_ms", serialize_with = "as_optional_milliseconds")]
     pub(crate) first_token: Option<Duration>,
+    /// Why the first of those that failed did.
+    pub(crate) error: Option<String>,
     #[serde(skip)]
     pub(crate) bars: Vec<Bar>,
 }
@@ -102,15 +112,19 @@ pub(crate) struct Stop {
 struct Outcome {
     ok: usize,
     failed: usize,
+    error: Option<String>,
     first_token: Option<Duration>,
 }
 
 impl Outcome {
-    fn count(results: impl IntoIterator<Item = bool>) -> Outcome {
-        let (ok, failed): (Vec<bool>, Vec<bool>) = results.into_iter().partition(|ok| *ok);
+    fn count<E: Display>(results: impl IntoIterator<Item = Result<(), E>>) -> Outcome {
+        let (ok, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
         Outcome {
             ok: ok.len(),
             failed: failed.len(),
+            error: failed
+                .into_iter()
+                .find_map(|result| Some(result.err()?.to_string())),
             first_token: None,
         }
     }
@@ -146,7 +160,7 @@ impl Stop {
         })
     }
 
-    /// What its server does, in a few words.
+    /// What it asks for and what its server does, in a few words.
     pub(crate) fn about(&self) -> String {
         let requests = self.requests();
         let scene = self.pattern.scene().describe(self.scale, None);
@@ -155,20 +169,21 @@ impl Stop {
         } else {
             format!("{requests} requests")
         };
-        format!("{requests}; server on {}: {scene}", self.mock.addr())
+        format!("{requests} · {scene}")
     }
 
     /// The time scale of its timelines: a little more than the slowest run will take.
     pub(crate) fn whole(&self) -> Duration {
         match self.pattern {
             Pattern::Streaming => Duration::from_secs_f64(21.0 * self.scale),
+            Pattern::Retry => Duration::from_secs_f64(5.0 * self.scale),
             _ => self.in_turn().mul_f64(1.01),
         }
     }
 
     fn requests(&self) -> usize {
         match self.pattern {
-            Pattern::SingleRequest | Pattern::Streaming => 1,
+            Pattern::SingleRequest | Pattern::Streaming | Pattern::Retry => 1,
             Pattern::ConcurrentRequests => self.prompts.len(),
             Pattern::MultiService => SERVICES.len(),
         }
@@ -191,7 +206,7 @@ impl Stop {
     }
 
     /// All runs of this pattern, one after another, each made when it is asked for.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = Result<Run, Box<dyn Error>>> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Run> {
         let mut first_wall = None;
         self.strategies()
             .into_iter()
@@ -201,29 +216,32 @@ impl Stop {
                 let Outcome {
                     ok,
                     failed,
+                    error,
                     first_token,
                 } = run(self);
                 let wall = started.elapsed();
 
                 // The last byte is logged before it is sent, so nothing is missing from the log now.
-                let bars = self.mock.log().iter().filter_map(Bar::of).collect();
+                let bars: Vec<_> = self.mock.log().iter().filter_map(Bar::of).collect();
                 let slowest = self.latencies().into_iter().max().unwrap_or_default();
                 let ideal = self.in_turn().as_secs_f64() / slowest.as_secs_f64();
                 let first_wall = *first_wall.get_or_insert(wall);
-                Ok(Run {
+                Run {
                     pattern: self.pattern.name(),
                     version,
                     strategy,
                     requests: ok + failed,
                     ok,
                     failed,
+                    attempts: bars.len(),
                     wall,
                     speedup: first_wall.as_secs_f64() / wall.as_secs_f64(),
                     ideal: if overlaps { ideal } else { 1.0 },
                     peak_in_flight: self.mock.stats().peak_in_flight,
                     first_token,
+                    error,
                     bars,
-                })
+                }
             })
     }
 
@@ -231,11 +249,11 @@ impl Stop {
         match self.pattern {
             Pattern::SingleRequest => vec![
                 ("sync", "one-call", false, |stop| {
-                    Outcome::count([single_request::ask(&stop.sync, stop.prompts[0]).is_ok()])
+                    Outcome::count([single_request::ask(&stop.sync, stop.prompts[0]).map(drop)])
                 }),
                 ("async", "one-call", false, |stop| {
                     let ask = single_request::ask_async(&stop.awaited, stop.prompts[0]);
-                    Outcome::count([stop.runtime.block_on(ask).is_ok()])
+                    Outcome::count([stop.runtime.block_on(ask).map(drop)])
                 }),
             ],
             Pattern::ConcurrentRequests => vec![
@@ -303,12 +321,45 @@ impl Stop {
                     branches(stop.runtime.block_on(all))
                 }),
             ],
+            Pattern::Retry => vec![
+                ("sync", "retry", false, |stop| {
+                    let answer = stop.sync.with(stop.named()).and_then(|client| {
+                        retry::generate_text(&client, &stop.policy(), stop.prompts[0], |_| {})
+                    });
+                    Outcome::count([answer.map(drop)])
+                }),
+                ("async", "retry", false, |stop| {
+                    let answer = stop.awaited.with(stop.named()).and_then(|client| {
+                        let (policy, prompt) = (stop.policy(), stop.prompts[0]);
+                        let text = retry::generate_text_async(&client, &policy, prompt, |_| {});
+                        stop.runtime.block_on(text)
+                    });
+                    Outcome::count([answer.map(drop)])
+                }),
+            ],
         }
     }
 
     /// As many at once as there are prompts: here the limit is not the lesson.
     fn limit(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.prompts.len()).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// The name of the work, by which the same attempts fail in both versions.
+    fn named(&self) -> CallOptions {
+        CallOptions::new().header("x-mock-item", "unreliable")
+    }
+
+    /// The guide's pauses, scaled. Without jitter, so that the versions can be compared, and with
+    /// enough attempts for any seed.
+    fn policy(&self) -> retry::Policy {
+        retry::Policy {
+            max_attempts: 50,
+            base_delay: Duration::from_secs(1).mul_f64(self.scale),
+            max_delay: Duration::from_secs(4).mul_f64(self.scale),
+            jitter: retry::Jitter::None,
+            ..retry::Policy::default()
+        }
     }
 
     /// Wide enough for any scale: nothing is to time out here.
@@ -319,12 +370,15 @@ impl Stop {
 }
 
 fn answered(items: Vec<concurrent_requests::Item>) -> Outcome {
-    Outcome::count(items.into_iter().map(|item| item.result.is_ok()))
+    Outcome::count(items.into_iter().map(|item| item.result.map(drop)))
 }
 
 fn told(story: Result<streaming::Story, ai_core::Error>) -> Outcome {
     let first_token = story.as_ref().ok().and_then(|story| story.pace.first_token);
-    let whole = story.is_ok_and(|story| story.ending.success().is_ok());
+    let whole = match story {
+        Ok(story) => story.ending.success().map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
     Outcome {
         first_token,
         ..Outcome::count([whole])
@@ -332,11 +386,18 @@ fn told(story: Result<streaming::Story, ai_core::Error>) -> Outcome {
 }
 
 fn branches(analysis: multi_service::Analysis) -> Outcome {
+    fn ended<T>(branch: &Branch<T>) -> Result<(), String> {
+        match branch {
+            Branch::Ok(_) => Ok(()),
+            Branch::Failed(error) => Err(error.to_string()),
+            Branch::TimedOut(limit) => Err(limit.to_string()),
+        }
+    }
     Outcome::count([
-        analysis.embedding.ok().is_some(),
-        analysis.sentiment.ok().is_some(),
-        analysis.summary.ok().is_some(),
-        analysis.entities.ok().is_some(),
+        ended(&analysis.embedding),
+        ended(&analysis.sentiment),
+        ended(&analysis.summary),
+        ended(&analysis.entities),
     ])
 }
 
@@ -350,7 +411,16 @@ fn warmed_clients(
     let awaited = AsyncClient::new(config)?;
     let at_once = CallOptions::new().header("x-mock-latency", "0ms");
     let request = ChatRequest::new(&sync.config().model, "Are you ready?");
-    sync.with(at_once.clone())?.chat(&request)?;
-    runtime.block_on(awaited.with(at_once)?.chat(&request))?;
+    let warm = [
+        sync.with(at_once.clone())?.chat(&request),
+        runtime.block_on(awaited.with(at_once)?.chat(&request)),
+    ];
+    for reply in warm {
+        match reply {
+            // A refusal warms just as well: the server of pattern 7 refuses most.
+            Ok(_) | Err(ai_core::Error::Status(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok((sync, awaited))
 }

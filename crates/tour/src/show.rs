@@ -25,7 +25,6 @@ pub(crate) fn heading(out: &mut impl Write, stop: &Stop) -> io::Result<()> {
 pub(crate) fn run(out: &mut impl Write, run: &Run, whole: Duration) -> io::Result<()> {
     let width = columns().saturating_sub(LABEL + FIGURES).clamp(10, 60);
     let color = if run.version == "sync" { SYNC } else { ASYNC };
-    let label = format!("{:<5} {}", run.version, run.strategy.replace('-', " "));
     let mut lines = demo::timeline(&run.bars, whole, width).into_iter();
     let first = lines.next().unwrap_or_default();
     let figures = match run.first_token {
@@ -37,18 +36,23 @@ pub(crate) fn run(out: &mut impl Write, run: &Run, whole: Duration) -> io::Resul
         None if run.ideal > 1.0 => format!("{:.2} s  {:.1}x", run.wall.as_secs_f64(), run.speedup),
         None => format!("{:.2} s", run.wall.as_secs_f64()),
     };
-    writeln!(out, "  {label:<16}{color}{first}{color:#}  {figures}")?;
+    writeln!(
+        out,
+        "  {:<16}{color}{first}{color:#}  {figures}",
+        label(run)
+    )?;
     for line in lines {
         writeln!(out, "  {:<16}{color}{line}{color:#}", "")?;
     }
     Ok(())
 }
 
+/// One table of all runs. It fits in 80 columns, as the terminals of most projectors have them.
 pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "pattern", "version", "strategy", "ok", "wall", "speed-up", "ideal", "of ideal", "at once",
+        "pattern", "version", "ok", "wall", "speed-up", "ideal", "of ideal", "peak",
     ]);
     let mut last = "";
     for run in runs {
@@ -56,8 +60,7 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
         last = run.pattern;
         table.add_row([
             pattern.to_owned(),
-            run.version.to_owned(),
-            run.strategy.replace('-', " "),
+            label(run),
             format!("{}/{}", run.ok, run.requests),
             format!("{:.3} s", run.wall.as_secs_f64()),
             format!("{:.2}x", run.speedup),
@@ -66,15 +69,31 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
             run.peak_in_flight.to_string(),
         ]);
     }
-    for column in table.column_iter_mut().skip(3) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((u16::from(place > 0), 0));
+        if place > 1 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     writeln!(out, "\n{table}")?;
     writeln!(
         out,
-        "{DIM}speed-up: against the pattern's first run. at once: the most requests the server had at one\n\
-         time. Threads and async are level here: what async adds is memory, cancellation and count.{DIM:#}"
-    )
+        "{DIM}speed-up: against the pattern's first run. peak: the most requests the server\n\
+         had at one time.{DIM:#}"
+    )?;
+    if runs.iter().any(|run| run.strategy == "threads") {
+        writeln!(
+            out,
+            "{DIM}Threads and async are level here: what async adds is memory, cancellation and\n\
+             count.{DIM:#}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Version and strategy: "async at once".
+fn label(run: &Run) -> String {
+    format!("{:<5} {}", run.version, run.strategy.replace('-', " "))
 }
 
 /// The width of the terminal; 80 where there is none, or where it does not say.

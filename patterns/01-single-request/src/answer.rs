@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ai_core::{ChatResponse, Cost, FinishReason, Reply, ToolCall, Usage};
+use ai_core::{ChatResponse, Cost, FinishPolicy, FinishReason, Reply, ToolCall, Usage};
 use serde::{Serialize, Serializer};
 
 /// The guide's setting. Newer models refuse it, so it is a lesson's choice and not the client's.
@@ -53,10 +53,12 @@ pub enum Ending {
 }
 
 impl Answer {
-    /// Sorts out a reply.
-    pub fn from_reply(reply: Reply<ChatResponse>) -> Answer {
+    /// Sorts out a reply. `policy` says what it means if this server gives no reason for its end.
+    pub fn from_reply(reply: Reply<ChatResponse>, policy: FinishPolicy) -> Answer {
         let choice = reply.first();
-        let ending = match (&choice.message.refusal, &choice.finish_reason) {
+        let refusal = choice.message.refusal.as_ref();
+        let refusal = refusal.filter(|reason| !reason.is_empty());
+        let ending = match (refusal, &choice.finish_reason) {
             (Some(reason), _) => Ending::Refused(reason.clone()),
             // Some servers say "stop" when they mean "call this": the calls count.
             _ if !choice.message.tool_calls.is_empty() => {
@@ -65,10 +67,12 @@ impl Answer {
             (_, Some(FinishReason::Stop)) => Ending::Complete,
             (_, Some(FinishReason::Length)) => Ending::CutShort,
             (_, Some(FinishReason::ContentFilter)) => Ending::Filtered,
-            (_, reason) => Ending::Unclear(reason.as_ref().map(ToString::to_string)),
+            (_, Some(FinishReason::Other(reason))) => Ending::Unclear(Some(reason.clone())),
+            _ if policy == FinishPolicy::DoneSuffices => Ending::Complete,
+            _ => Ending::Unclear(None),
         };
         Answer {
-            text: choice.message.text().to_owned(),
+            text: choice.message.text().into_owned(),
             ending,
             model: reply.model.clone(),
             usage: reply.usage,

@@ -19,5 +19,5 @@ pub async fn ask(client: &AsyncClient, prompt: &str) -> Result<Answer, Error> {
     // The client is borrowed, not built here: it keeps its connections, and the next call will
     // find one open.
     let reply = client.chat(&request).await?;
-    Ok(Answer::from_reply(reply))
+    Ok(Answer::from_reply(reply, client.config().finish_policy))
 }

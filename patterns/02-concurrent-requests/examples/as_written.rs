@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let slow = Duration::from_millis(300);
     let mock = Mock::builder().latency(slow).start()?;
-    process_multiple_prompts_async(config(&mock)?, &["Hello"; 500])?;
+    process_multiple_prompts_async(config(&mock)?, &["Hello"; 100])?;
     println!("{} requests at one time", mock.stats().peak_in_flight);
     Ok(())
 }

@@ -8,7 +8,7 @@ use futures::future::{FutureExt, join_all};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 
-use crate::outcome::{Item, Run};
+use crate::outcome::{Item, Run, in_input_order};
 
 /// Asks one prompt after another: the times add up, although this is async.
 pub async fn in_turn(client: &AsyncClient, prompts: &[impl AsRef<str>]) -> Vec<Item> {
@@ -30,7 +30,10 @@ pub async fn at_once(
     // Over numbers, and not over `prompts.iter()`: a stream that maps references makes a future which
     // `tokio::spawn` refuses ("implementation of `FnOnce` is not general enough", rust#89976).
     let calls = stream::iter(0..prompts.len()).map(|index| ask(client, index, &prompts[index]));
-    calls.buffered(limit.get()).collect().await
+    // Not `buffered`, which hands out in order as well: behind one slow answer it counts those that
+    // are ready against the limit, and asks nothing more.
+    let arrivals: Vec<_> = calls.buffer_unordered(limit.get()).collect().await;
+    in_input_order(arrivals)
 }
 
 /// As [`at_once`], but hands each item out as it arrives; its `index` tells whose answer it is.

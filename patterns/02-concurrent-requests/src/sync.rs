@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Instant;
 
@@ -29,7 +29,8 @@ pub fn at_once(
     prompts: &[impl AsRef<str> + Sync],
     limit: NonZeroUsize,
 ) -> Vec<Item> {
-    let (hand_in, arrivals) = mpsc::channel();
+    // Room for all of them, since nobody takes any before the last has been handed in.
+    let (hand_in, arrivals) = mpsc::sync_channel(prompts.len());
     share_out(client, prompts, limit, hand_in);
     in_input_order(arrivals)
 }
@@ -46,7 +47,9 @@ pub fn as_they_come(
     prompts: &[impl AsRef<str>],
     limit: NonZeroUsize,
 ) -> mpsc::IntoIter<Item> {
-    let (hand_in, arrivals) = mpsc::channel();
+    // No room at all: a thread asks again once its answer has been taken. With room, all would be
+    // asked, and paid for, while the reader is still at the first.
+    let (hand_in, arrivals) = mpsc::sync_channel(0);
     // These threads outlive this function, so they can't borrow: they get a client of their own,
     // which shares the connections, and copies of the prompts.
     let client = client.clone();
@@ -64,7 +67,7 @@ fn share_out(
     client: &SyncClient,
     prompts: &[impl AsRef<str> + Sync],
     limit: NonZeroUsize,
-    hand_in: Sender<Item>,
+    hand_in: SyncSender<Item>,
 ) {
     let next = AtomicUsize::new(0);
     let work = || work(client, prompts, &next, &hand_in);
@@ -89,7 +92,7 @@ fn work(
     client: &SyncClient,
     prompts: &[impl AsRef<str>],
     next: &AtomicUsize,
-    hand_in: &Sender<Item>,
+    hand_in: &SyncSender<Item>,
 ) {
     loop {
         // Each number is given out once. `Relaxed` is enough: no other memory hangs on it.

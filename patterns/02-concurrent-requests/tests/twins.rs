@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use ai_core::{AsyncClient, CallOptions, Config, SyncClient};
-use ai_mock::{Builder, Entry, Failure as Fault, Gate, Latency, Mock, Quota, Script};
+use ai_mock::{Builder, Entry, Failure as Fault, Gate, Latency, Mock, Quota, Script, Service};
 use concurrent_requests::*;
 use futures::StreamExt;
 
@@ -359,6 +359,48 @@ fn an_item_is_handed_out_while_the_others_are_held_back() {
         gate.release(5);
         assert_eq!(items.count().await, 5);
     });
+}
+
+#[test]
+fn one_slow_answer_does_not_hold_up_those_behind_it() {
+    let prompts = ["Summarize this: one long text.", "A", "B", "C", "D", "E"];
+    type AskAll = fn(&Mock, &[&str]) -> Vec<Item>;
+    let both: [AskAll; 2] = [
+        |mock, prompts| at_once(&sync_client(mock), prompts, limit(2)),
+        |mock, prompts| block_on(at_once_async(&async_client(mock), prompts, limit(2))),
+    ];
+    for ask_all in both {
+        let slow = Latency::Fixed(Duration::from_secs(2));
+        let mock = start(Mock::builder().service_latency(Service::Summary, slow));
+        thread::scope(|scope| {
+            let items = scope.spawn(|| ask_all(&mock, &prompts));
+            mock.wait_for(PATIENCE, |log| {
+                let done = log.iter().filter(|entry| entry.is_finished()).count();
+                done == 5 && !log[0].is_finished()
+            })
+            .expect("the five quick ones are answered while the first is not");
+            let items = items.join().expect("it does not panic");
+            assert!(items.iter().map(|item| item.index).eq(0..6));
+        });
+    }
+}
+
+#[test]
+fn who_takes_the_items_slowly_is_not_overrun() {
+    let mock = start(Mock::builder());
+    let client = sync_client(&mock);
+    let prompts = vec!["Hello"; 200];
+    let mut items = as_they_come(&client, &prompts, limit(3));
+    items.next().expect("there is a first item");
+    // Three more may be ready to be taken; nobody asks for a fifth.
+    mock.wait_for(PATIENCE, |log| {
+        log.iter().filter(|entry| entry.is_finished()).count() == 4
+    })
+    .expect("each thread has one answer");
+    drop(items);
+    mock.wait_for(PATIENCE, |log| log.iter().all(Entry::is_finished))
+        .expect("nothing is under way any more");
+    assert_eq!(mock.stats().requests, 4);
 }
 
 /// A stage of a run at which its caller leaves, with 6 prompts and a limit of 3.

@@ -135,7 +135,10 @@ impl Story {
     pub fn summary(&self) -> String {
         // What the server does not tell is called unknown. A 0 would be added up by somebody.
         let usage = match self.usage {
-            Some(usage) => format!("{} + {} billed", usage.input_tokens, usage.output_tokens),
+            Some(usage) => format!(
+                "{} + {} tokens billed",
+                usage.input_tokens, usage.output_tokens
+            ),
             None => "billing unknown".to_owned(),
         };
         format!("{} · {usage} · {}", self.pace, self.ending)

@@ -50,7 +50,7 @@ fn expected(script: Script) -> Expected {
         Script::Truncated | Script::NoFinish => Ends(Ending::Truncated, Text::Some),
         Script::ResetMidChunk | Script::CutBody => Breaks("interrupted"),
         Script::Stall => Breaks("silent"),
-        Script::ErrorMidStream | Script::ErrorEvent => Breaks("server"),
+        Script::ErrorMidStream | Script::ErrorEvent | Script::ErrorUnlabelled => Breaks("server"),
         Script::Malformed => Breaks("malformed"),
         Script::Length => Ends(Ending::Complete(FinishReason::Length), Text::Some),
         Script::ContentFilter => Ends(Ending::Complete(FinishReason::ContentFilter), Text::Some),
@@ -67,9 +67,9 @@ fn expected(script: Script) -> Expected {
         | Script::DetailText
         | Script::Html502
         | Script::Empty500 => Fails("status"),
-        Script::Html429 | Script::NumericCode => Fails("rate_limited"),
+        Script::Html429 | Script::NumericCode | Script::Cut429 => Fails("rate_limited"),
         Script::QuotaExhausted => Fails("quota_exhausted"),
-        Script::ErrorIn200 => Fails("server"),
+        Script::ErrorIn200 | Script::ErrorTextPlain => Fails("server"),
         Script::NotJson => Fails("malformed"),
         Script::ResetBeforeHeaders | Script::ResetAfterHeaders => Fails("interrupted"),
         Script::NeverAnswers => Fails("silent"),

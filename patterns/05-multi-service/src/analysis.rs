@@ -35,7 +35,8 @@ pub enum Branch<T> {
     TimedOut(Limit),
 }
 
-/// How long an analysis may take.
+/// How long an analysis may take. While it runs, this stands in for the client's own limit on the
+/// whole of a call, which the client's other calls keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest time for each branch. 10 s.

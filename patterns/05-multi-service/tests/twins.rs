@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use ai_core::{AsyncClient, CallOptions, Config, SyncClient};
-use ai_mock::{Builder, Entry, Failure, Gate, Latency, Mock, Script, Service};
+use ai_mock::{Builder, Entry, Gate, Latency, Mock, Script, Service};
 use multi_service::*;
 
 #[path = "../examples/as_written.rs"]
@@ -206,45 +206,18 @@ fn when_all_fail_each_branch_says_why() {
     }
 }
 
-/// For each service a seed under which it fails, and the other three do not.
-fn seeds_for_one_failure() -> [u64; 4] {
-    let mock = start(flaky(0, Failure::Status(503)));
-    let client = sync_client(&mock);
-    let mut seeds = [None; 4];
-    for seed in 0.. {
-        if let [Some(a), Some(b), Some(c), Some(d)] = seeds {
-            return [a, b, c, d];
-        }
-        mock.set(|settings| settings.seed = seed);
-        // The fault depends on which attempt it is, and the log counts them.
-        mock.clear_log();
-        let analysis = comprehensive_analysis_in_turn(&client, TEXT, GENEROUS);
-        let ends = ends(&analysis);
-        let failed: Vec<_> = (0..4)
-            .filter(|at| ends[*at].starts_with("failed"))
-            .collect();
-        if let [only] = failed[..] {
-            seeds[only] = Some(seed);
-        }
-    }
-    unreachable!("there are seeds enough")
-}
-
-fn flaky(seed: u64, failure: Failure) -> Builder {
-    Mock::builder().seed(seed).failure_rate(0.25, failure)
-}
-
 #[test]
 fn a_failed_branch_costs_the_others_nothing() {
-    for (index, seed) in seeds_for_one_failure().into_iter().enumerate() {
-        for (failure, end) in [
-            (Failure::Status(503), "failed status"),
-            (Failure::Status(429), "failed rate_limited"),
-            (Failure::Reset, "failed interrupted"),
+    for (index, service) in SERVICES.into_iter().enumerate() {
+        for (script, end) in [
+            (Script::Html502, "failed status"),
+            (Script::Html429, "failed rate_limited"),
+            (Script::ResetBeforeHeaders, "failed interrupted"),
+            (Script::NotJson, "failed malformed"),
         ] {
             for ways in [AT_ONCE, IN_TURN] {
-                let case = format!("{} fails with {failure}", SERVICES[index]);
-                let builder = || flaky(seed, failure);
+                let case = format!("{service} fails with {script}");
+                let builder = || Mock::builder().service_script(service, script);
                 check(&case, ways, builder, GENEROUS, all_but(index, end), 4);
             }
         }

@@ -1,5 +1,6 @@
 //! Chat completions: what is asked and what is answered.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderMap;
@@ -123,25 +124,18 @@ impl ChatRequest {
 
     fn check(&self) -> Result<(), Error> {
         let problem = if self.model.is_empty() {
-            "the request names no model".to_owned()
+            "the request names no model"
         } else if self.messages.is_empty() {
-            "the request has no messages".to_owned()
+            "the request has no messages"
         } else if self.extra.contains_key("stream") {
-            "whether to stream is decided by the method: call chat or chat_stream".to_owned()
-        } else if let Some(name) = self
-            .extra
-            .keys()
-            .find(|name| FIELDS.contains(&name.as_str()))
-        {
-            format!("`{name}` has a field of its own: set that, not `extra`")
+            "whether to stream is decided by the method: call chat or chat_stream"
         } else {
-            return Ok(());
+            return check_extra(&self.extra, &FIELDS);
         };
-        Err(Error::Config(problem))
+        Err(Error::Config(problem.into()))
     }
 }
 
-/// The names that must not be in `extra`, or they would be sent twice.
 const FIELDS: [&str; 9] = [
     "model",
     "messages",
@@ -153,6 +147,16 @@ const FIELDS: [&str; 9] = [
     "response_format",
     "stream_options",
 ];
+
+/// Refuses names in `extra` that have a field of their own: they would be sent twice.
+pub(super) fn check_extra(extra: &Map<String, Value>, fields: &[&str]) -> Result<(), Error> {
+    match extra.keys().find(|name| fields.contains(&name.as_str())) {
+        Some(name) => Err(Error::Config(format!(
+            "`{name}` has a field of its own: set that, not `extra`"
+        ))),
+        None => Ok(()),
+    }
+}
 
 pub(super) fn encode(request: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(request).map_err(|e| Error::Config(format!("the request is no JSON: {e}")))
@@ -168,8 +172,9 @@ pub struct StreamOptions {
 /// One message of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks: `system`, `user`, `assistant` or `tool`. Some servers leave it out in answers.
-    #[serde(default = "assistant")]
+    /// Who speaks: `system`, `user`, `assistant` or `tool`. Some servers leave it out in answers, or
+    /// send null.
+    #[serde(default = "assistant", deserialize_with = "null_is_assistant")]
     pub role: String,
     /// What is said. `null` where an answer consists of tool calls.
     #[serde(default)]
@@ -194,6 +199,10 @@ pub struct Message {
 
 fn assistant() -> String {
     "assistant".to_owned()
+}
+
+fn null_is_assistant<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_else(assistant))
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<ToolCall>, D::Error> {
@@ -233,11 +242,10 @@ impl Message {
     }
 
     /// The text, or `""` where there is none.
-    pub fn text(&self) -> &str {
-        match &self.content {
-            Some(Content::Text(text)) => text,
-            _ => "",
-        }
+    pub fn text(&self) -> Cow<'_, str> {
+        self.content
+            .as_ref()
+            .map_or(Cow::Borrowed(""), Content::text)
     }
 }
 
@@ -249,6 +257,26 @@ pub enum Content {
     Text(String),
     /// OpenAI's content parts.
     Parts(Vec<Value>),
+}
+
+impl Content {
+    /// The text of it: the parts that are text, put together.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Content::Text(text) => Cow::Borrowed(text),
+            Content::Parts(parts) => {
+                let texts = parts.iter().filter_map(|part| part["text"].as_str());
+                Cow::Owned(texts.collect())
+            }
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Content::Text(text) => text,
+            parts => parts.text().into_owned(),
+        }
+    }
 }
 
 /// By hand, since serde's `untagged` would first copy the text into a buffer of its own.
@@ -327,7 +355,8 @@ impl Tool {
 /// A call the model asks us to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// Its name in the conversation; the result refers to it.
+    /// Its name in the conversation; the result refers to it. Empty where the server gave none.
+    #[serde(default)]
     pub id: String,
     #[serde(rename = "type", default = "function")]
     kind: String,
@@ -420,7 +449,7 @@ impl From<&str> for FinishReason {
             "length" => FinishReason::Length,
             "content_filter" => FinishReason::ContentFilter,
             "tool_calls" | "function_call" => FinishReason::ToolCalls,
-            "" => FinishReason::Unstated,
+            "" | "unstated" => FinishReason::Unstated,
             word => FinishReason::Other(word.to_owned()),
         }
     }
@@ -454,16 +483,29 @@ pub struct ChatResponse {
     /// The model that really answered, often a dated release of the one asked for.
     #[serde(default)]
     pub model: String,
-    /// The answers, at least one.
+    /// The answers, at least one, by their index.
+    #[serde(deserialize_with = "at_least_one")]
     pub choices: Vec<Choice>,
     /// The tokens used; `None` where the server does not tell.
     #[serde(default, deserialize_with = "usage::lenient")]
     pub usage: Option<Usage>,
 }
 
+fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Choice>, D::Error> {
+    let mut choices: Vec<Choice> = Vec::deserialize(input)?;
+    if choices.is_empty() {
+        return Err(serde::de::Error::custom("it has no choices"));
+    }
+    // Servers that answer several at a time may finish the second one first.
+    choices.sort_by_key(|choice| choice.index);
+    Ok(choices)
+}
+
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Choice {
+    #[serde(default)]
+    index: i64,
     /// What the model said.
     pub message: Message,
     /// Why it stopped; `None` where the server does not tell.
@@ -478,11 +520,7 @@ impl ChatResponse {
     /// Those of a refusal for a status other than 2xx, [`Error::Server`] for an error object in a
     /// reply that says 200, and [`Error::Malformed`] for anything else that is no answer.
     pub fn decode(status: u16, headers: &HeaderMap, body: &[u8]) -> Result<ChatResponse, Error> {
-        let response: ChatResponse = decode(status, headers, body)?;
-        if response.choices.is_empty() {
-            return Err(in_place_of_an_answer("it has no choices", headers, body));
-        }
-        Ok(response)
+        decode(status, headers, body)
     }
 
     /// The first answer.
@@ -491,7 +529,7 @@ impl ChatResponse {
     }
 
     /// The text of the first answer; `""` where it consists of tool calls.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> Cow<'_, str> {
         self.first().message.text()
     }
 
@@ -504,10 +542,10 @@ impl ChatResponse {
         let Choice {
             message,
             finish_reason,
+            ..
         } = self.choices.swap_remove(0);
-        let text = message.text().to_owned();
+        let text = message.text().into_owned();
         if let Some(refusal) = message.refusal
-            && text.is_empty()
             && !refusal.is_empty()
         {
             return Err(Error::Unfinished {

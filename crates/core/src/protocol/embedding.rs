@@ -8,7 +8,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::chat::{decode, encode};
+use super::chat::{check_extra, decode, encode};
 use super::error::Error;
 use super::usage::{self, Usage};
 
@@ -17,7 +17,8 @@ use super::usage::{self, Usage};
 pub struct EmbeddingRequest {
     /// The model's name.
     pub model: String,
-    /// The texts. One request for many is much cheaper than many requests.
+    /// The texts. Many in one request cost as many tokens as in many, but one slot of a rate limit and
+    /// one round trip.
     pub input: Vec<String>,
     /// How many numbers a vector shall have; the model's own number where `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,10 @@ impl EmbeddingRequest {
         if self.input.is_empty() {
             return Err(Error::Config("there is no text to embed".into()));
         }
+        check_extra(
+            &self.extra,
+            &["model", "input", "dimensions", "encoding_format"],
+        )?;
         encode(self)
     }
 }

@@ -101,29 +101,32 @@ impl Error {
     /// and the reason may pass.
     ///
     /// `true` for no connection, for a reset or silence before the head, and for 408, 409, 429 and
-    /// 5xx, as the official SDKs do. The server can overrule the last group with the header
-    /// `x-should-retry`. See [`maybe_billed`](Self::maybe_billed) for what a repetition may cost.
+    /// 5xx, as the official SDKs do, unless the server says `x-should-retry: false`. That header can't
+    /// make a request worth repeating that is wrong in itself. See [`maybe_billed`](Self::maybe_billed) for what a repetition may cost.
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Connect(_) => true,
             Error::Silent { phase, .. } | Error::Interrupted { phase, .. } => *phase == Phase::Head,
-            Error::RateLimited(refusal) => refusal.should_retry.unwrap_or(true),
-            Error::Status(refusal) => refusal
-                .should_retry
-                .unwrap_or(matches!(refusal.status, Some(408 | 409 | 500..=599))),
+            Error::RateLimited(refusal) => refusal.should_retry != Some(false),
+            Error::Status(refusal) => {
+                let may_pass = matches!(refusal.status, Some(408 | 409 | 500..=599));
+                may_pass && refusal.should_retry != Some(false)
+            }
             _ => false,
         }
     }
 
     /// Whether the server may have done the work, and charge for it, although there is no answer.
+    ///
+    /// Of the refusals that is so for 408, 502 and 504: there a gateway gave up, and the model behind
+    /// it may not have.
     pub fn maybe_billed(&self) -> bool {
+        if let Error::Status(refusal) = self {
+            return matches!(refusal.status, Some(408 | 502 | 504));
+        }
         let never_done = matches!(
             self,
-            Error::Config(_)
-                | Error::Connect(_)
-                | Error::RateLimited(_)
-                | Error::QuotaExhausted(_)
-                | Error::Status(_)
+            Error::Config(_) | Error::Connect(_) | Error::RateLimited(_) | Error::QuotaExhausted(_)
         );
         !never_done
     }
@@ -194,8 +197,10 @@ impl Error {
         let hide = |text: &str| {
             let mut text = text.replace(secret, "***");
             // Where a long text was cut, the key may have been cut with it.
-            let cut = (4..secret.len()).rev().map(|length| &secret[..length]);
-            if let Some(rest) = cut.into_iter().find_map(|part| text.strip_suffix(part)) {
+            let mut cut = (4..secret.len())
+                .rev()
+                .filter_map(|length| secret.get(..length));
+            if let Some(rest) = cut.find_map(|part| text.strip_suffix(part)) {
                 text = format!("{rest}***");
             }
             text
@@ -247,7 +252,7 @@ impl fmt::Display for Error {
                 write!(f, "the account's quota is used up: {refusal}")
             }
             Error::Status(refusal) => write!(f, "the server refused: {refusal}"),
-            Error::Server(refusal) => write!(f, "the server failed in mid-answer: {refusal}"),
+            Error::Server(refusal) => write!(f, "the server failed: {refusal}"),
             Error::Malformed { reason, text } => {
                 write!(
                     f,

@@ -142,7 +142,7 @@ impl SseDecoder {
     }
 
     /// How long a browser should wait before it connects again, if the server has said so. A chat
-    /// stream can't be taken up again, so our clients only pass it on.
+    /// stream can't be taken up again, so our clients have no use for it.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }

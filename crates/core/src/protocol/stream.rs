@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::chat::{self, FinishReason, ToolCall};
+use super::chat::{self, Content, FinishReason, ToolCall};
 use super::error::{Error, KEPT_TEXT, Refusal};
 use super::sse::SseDecoder;
 use super::usage::{self, Usage};
@@ -131,9 +131,13 @@ impl StreamDecoder {
         while !self.state.done {
             match self.sse.next(&mut bytes) {
                 Ok(Some(event)) => self.state.take(&event.name, &event.data),
-                Ok(None) => return,
+                Ok(None) => break,
                 Err(error) => self.state.end(Err(error)),
             }
+        }
+        if self.state.began {
+            // A thousand streams at once need not keep it a thousand times.
+            self.opening = Vec::new();
         }
     }
 
@@ -149,9 +153,14 @@ impl StreamDecoder {
         self.state.end(last);
     }
 
-    /// Tells that the body will not go on, because of `error`.
+    /// Tells that the body will not go on, because of `error`. If the model has stopped already, the
+    /// text is whole, and only its usage may be lost.
     pub fn fail(&mut self, error: Error) {
-        self.state.end(Err(error));
+        let last = match self.state.finish.take() {
+            Some(reason) => Ok(Event::End(reason)),
+            None => Err(error),
+        };
+        self.state.end(last);
     }
 
     /// The next thing to hand out; `None` when more bytes are needed, or when all is told.
@@ -203,7 +212,7 @@ struct ChunkChoice {
 
 #[derive(Deserialize, Default)]
 struct Delta {
-    content: Option<String>,
+    content: Option<Content>,
     refusal: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     tool_calls: Vec<WireToolCall>,
@@ -262,6 +271,8 @@ impl State {
         }
         let chunk: Chunk = match serde_json::from_str(data) {
             Ok(chunk) => chunk,
+            // Events with a name are for those who know them, such as `ping`.
+            Err(_) if name != "message" => return,
             Err(reason) => return self.end(Err(Error::malformed(reason, data.as_bytes()))),
         };
         if chunk.is_error() {
@@ -287,6 +298,7 @@ impl State {
             choice
                 .delta
                 .content
+                .map(Content::into_text)
                 .filter(worth)
                 .map(|text| Ok(Event::Text(text))),
         );

@@ -65,6 +65,7 @@ impl Add for Usage {
 struct OnTheWire {
     prompt_tokens: u64,
     completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
 }
@@ -79,20 +80,22 @@ struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
-impl From<OnTheWire> for Usage {
-    fn from(wire: OnTheWire) -> Usage {
-        Usage {
-            input_tokens: wire.prompt_tokens,
-            output_tokens: wire.completion_tokens.unwrap_or(0),
-            cached_input_tokens: wire
+impl OnTheWire {
+    /// `None` if it does not tell what was written: that is unknown then, and not 0.
+    fn usage(self) -> Option<Usage> {
+        let written = || self.total_tokens?.checked_sub(self.prompt_tokens);
+        Some(Usage {
+            input_tokens: self.prompt_tokens,
+            output_tokens: self.completion_tokens.or_else(written)?,
+            cached_input_tokens: self
                 .prompt_tokens_details
                 .and_then(|d| d.cached_tokens)
                 .unwrap_or(0),
-            reasoning_tokens: wire
+            reasoning_tokens: self
                 .completion_tokens_details
                 .and_then(|d| d.reasoning_tokens)
                 .unwrap_or(0),
-        }
+        })
     }
 }
 
@@ -102,7 +105,7 @@ pub(crate) fn lenient<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Usag
     // Boxed: a borrowed one can be had from a slice only, not from a reader or a `Value`.
     let raw = Option::<Box<RawValue>>::deserialize(input)?;
     let wire = raw.and_then(|raw| serde_json::from_str::<OnTheWire>(raw.get()).ok());
-    Ok(wire.map(Usage::from))
+    Ok(wire.and_then(OnTheWire::usage))
 }
 
 /// An amount of money in billionths of a US dollar, so that one token of the cheapest model is a

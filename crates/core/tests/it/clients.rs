@@ -356,6 +356,56 @@ fn each_call_is_told_in_the_words_of_opentelemetry_and_alike_by_both() {
     }
 }
 
+#[test]
+fn a_call_whose_caller_leaves_is_told_as_cancelled() {
+    let test = "clients::a_call_whose_caller_leaves_is_told_as_cancelled";
+    if !in_own_process(test, &[]) {
+        return;
+    }
+    let captured = Captured::default();
+    let writer = captured.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::INFO)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let mock = Mock::builder().answer_tokens(10_000).start().unwrap();
+    let twins = Twins::of(&mock.base_url());
+
+    drop(twins.sync.chat_stream(&request()).unwrap());
+    twins.runtime.block_on(async {
+        drop(twins.asynchronous.chat_stream(&request()).await.unwrap());
+        let silent = CallOptions::new().header("x-mock-script", "never-answers");
+        let client = twins.asynchronous.with(silent).unwrap();
+        let request = request();
+        let call = client.chat(&request);
+        let limit = Duration::from_millis(100);
+        tokio::time::timeout(limit, call).await.unwrap_err();
+    });
+
+    let log = captured.0.lock().expect("no writer panics");
+    let log = String::from_utf8_lossy(&log).into_owned();
+    let told = log
+        .lines()
+        .filter(|line| line.contains(r#"error.type="cancelled""#));
+    assert_eq!(told.count(), 3, "{log}");
+}
+
+#[test]
+fn a_secret_that_is_no_ascii_is_hidden_too() {
+    let runtime = runtime();
+    let server = runtime.block_on(MockServer::start());
+    let answer = ResponseTemplate::new(400).set_body_string("schlüssel-1234 is no good");
+    let answer = wiremock::Mock::given(any()).respond_with(answer);
+    runtime.block_on(answer.mount(&server));
+    let twins = Twins::of(&server.uri());
+    let options = CallOptions::new().header("api-key", "schlüssel-1234");
+    for twin in Twin::BOTH {
+        let error = twins.error(twin, &options, &Call::chat("Say hi"));
+        assert!(error.to_string().contains("*** is no good"), "{error}");
+    }
+}
+
 // --- Threads and tasks ---
 
 /// Uses a blocking client in every way there is; all of it must do the same.

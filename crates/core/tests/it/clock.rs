@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use ai_core::{Clock, SimulatedClock, SystemClock};
+use ai_core::{Clock, Signal, SimulatedClock, SystemClock};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -73,4 +73,67 @@ fn the_system_clock_goes_forward_while_one_sleeps() {
     let before = clock.now();
     clock.sleep(Duration::from_millis(2));
     assert!(clock.now() - before >= Duration::from_millis(2));
+}
+
+#[test]
+fn who_waits_is_woken_by_the_ring_and_runs_when_the_ringer_sleeps() {
+    let clock = SimulatedClock::new();
+    let (signal, seen) = (Signal::new(), Mutex::new(Vec::new()));
+    let note = |what| {
+        seen.lock()
+            .expect("nobody panics")
+            .push((clock.now(), what))
+    };
+    thread::scope(|scope| {
+        let parts = [clock.take_part(), clock.take_part()];
+        let [waiter, ringer] = parts;
+        let (clock, signal, note) = (&clock, &signal, &note);
+        scope.spawn(move || {
+            clock.wait(signal, None);
+            note("rung");
+            clock.wait(signal, Some(secs(10)));
+            note("waited in vain");
+            drop(waiter);
+        });
+        scope.spawn(move || {
+            clock.sleep(secs(5));
+            clock.ring(signal);
+            note("ringing");
+            clock.sleep(secs(60));
+            note("slept");
+            drop(ringer);
+        });
+    });
+    let expected = [
+        (secs(5), "ringing"),
+        (secs(5), "rung"),
+        (secs(15), "waited in vain"),
+        (secs(65), "slept"),
+    ];
+    assert_eq!(seen.into_inner().expect("nobody panics"), expected);
+}
+
+#[test]
+fn a_ring_before_the_wait_is_not_lost_and_counts_once() {
+    fn check(clock: &impl Clock) {
+        let signal = Signal::new();
+        clock.ring(&signal);
+        clock.ring(&signal);
+        clock.wait(&signal, None);
+        let before = clock.now();
+        clock.wait(&signal, Some(Duration::from_millis(5)));
+        assert!(clock.now() - before >= Duration::from_millis(5));
+    }
+    check(&SimulatedClock::new());
+    check(&SystemClock::new());
+}
+
+#[test]
+fn a_ring_wakes_a_thread_of_the_real_clock() {
+    let (clock, signal) = (SystemClock::new(), Signal::new());
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| clock.wait(&signal, None));
+        clock.ring(&signal);
+        waiter.join().expect("it is woken");
+    });
 }

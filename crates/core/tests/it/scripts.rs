@@ -137,7 +137,10 @@ fn rows() -> Vec<Row> {
             Script::DetailText,
             &["error status 400 -: This model can't be used for chat."],
         ),
-        refusing(Script::Html502, &["error status retryable 502 -: HTML"]),
+        refusing(
+            Script::Html502,
+            &["error status retryable billed? 502 -: HTML"],
+        ),
         refusing(
             Script::Html429,
             &["error rate_limited retryable 429 - after 1s: HTML"],
@@ -203,6 +206,25 @@ fn rows() -> Vec<Row> {
             &["error interrupted body billed?"],
         ),
         row(Script::EventIds, WHOLE, WHOLE_PLAIN),
+        row(Script::EmptyData, WHOLE, WHOLE_PLAIN),
+        row(
+            Script::ErrorUnlabelled,
+            (
+                2,
+                &["error server billed? - 500: The engine ran out of memory."],
+            ),
+            WHOLE_PLAIN,
+        ),
+        refusing(
+            Script::ErrorTextPlain,
+            &["error server billed? 200 -: The upstream model is not available."],
+        ),
+        refusing(
+            Script::Cut429,
+            &[
+                "error rate_limited retryable 429 - after 1s: {\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"R",
+            ],
+        ),
         row(Script::NoFinalNewline, WHOLE, WHOLE_PLAIN),
     ]
 }
@@ -524,4 +546,43 @@ fn a_refused_connection_is_named_with_its_address() {
         );
         assert!(error.is_retryable() && !error.maybe_billed());
     }
+}
+
+#[test]
+fn a_reader_that_is_slower_than_the_server_still_has_a_total_limit() {
+    let mock = Mock::builder().answer_tokens(10_000).start().unwrap();
+    let twins = Twins::of(&mock.base_url());
+    // All of the answer arrives at once, so nothing is ever waited for but the reader itself.
+    let limit = Duration::from_millis(200);
+    let options = CallOptions::new().total(limit);
+    let request = ai_core::ChatRequest::new("m", "Say hi");
+    let pause = || std::thread::sleep(Duration::from_millis(5));
+
+    let by_sync = twins.sync.with(options.clone()).unwrap();
+    let by_sync = by_sync.chat_stream(&request).unwrap();
+    let by_sync = by_sync.inspect(|_| pause()).last();
+    let by_async = twins.runtime.block_on(async {
+        let client = twins.asynchronous.with(options).unwrap();
+        let stream = client.chat_stream(&request).await.unwrap();
+        let items: Vec<_> = stream.inspect(|_| pause()).collect().await;
+        items.into_iter().last()
+    });
+    assert_eq!(by_sync, Some(Err(Error::Deadline { limit })));
+    assert_eq!(by_async, by_sync);
+}
+
+#[test]
+fn a_stream_that_is_over_stays_over_however_often_it_is_asked() {
+    let mock = twins::mock();
+    let twins = Twins::of(&mock.base_url());
+    let request = ai_core::ChatRequest::new("m", "Say hi");
+
+    let mut by_sync = twins.sync.chat_stream(&request).unwrap();
+    assert!(by_sync.by_ref().all(|item| item.is_ok()));
+    assert_eq!((by_sync.next(), by_sync.next()), (None, None));
+    twins.runtime.block_on(async {
+        let mut stream = twins.asynchronous.chat_stream(&request).await.unwrap();
+        while stream.next().await.is_some() {}
+        assert_eq!((stream.next().await, stream.next().await), (None, None));
+    });
 }

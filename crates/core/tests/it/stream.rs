@@ -178,35 +178,35 @@ const RECORDED: &[Recorded] = &[
         "openrouter-error",
         &[
             r#"text "Part""#,
-            "error server: the server failed in mid-answer: Provider returned error (code 502)",
+            "error server: the server failed: Provider returned error (code 502)",
         ],
     ),
     recorded(
         "error-nested",
         &[
             r#"text "Part""#,
-            "error server: the server failed in mid-answer: The server had an error while processing your request. Sorry about that!",
+            "error server: the server failed: The server had an error while processing your request. Sorry about that!",
         ],
     ),
     recorded(
         "error-event",
         &[
             r#"text "Part""#,
-            "error server: the server failed in mid-answer: the model ran out of memory (code oom)",
+            "error server: the server failed: the model ran out of memory (code oom)",
         ],
     ),
     recorded(
         "error-event-text",
         &[
             r#"text "Part""#,
-            "error server: the server failed in mid-answer: upstream timed out",
+            "error server: the server failed: upstream timed out",
         ],
     ),
     recorded(
         "error-after-finish",
         &[
             r#"text "Part""#,
-            "error server: the server failed in mid-answer: late (code late)",
+            "error server: the server failed: late (code late)",
         ],
     ),
     recorded(
@@ -689,6 +689,10 @@ fn oddities_of_chunks_are_lived_with() {
             json!({"choices": [{"index": 1, "delta": {"content": "z"}, "finish_reason": "length"}]}),
         ),
         (
+            "text in parts",
+            json!({"choices": [{"delta": {"content": []}}]}),
+        ),
+        (
             "words beside choices",
             json!({"choices": [], "message": "queued", "detail": "position 3"}),
         ),
@@ -794,6 +798,14 @@ fn empty_events_keep_the_connection_alive_and_say_nothing() {
 }
 
 #[test]
+fn events_with_a_name_that_nobody_knows_are_passed_over() {
+    let chunk = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let body = format!("event: ping\ndata: alive\n\ndata: {chunk}\n\ndata: [DONE]\n\n");
+    let items = decode([body.as_bytes()], FinishPolicy::Required);
+    assert_eq!(show_all(&items), [r#"text "a""#, "end stop"]);
+}
+
+#[test]
 fn a_body_without_any_event_tells_what_it_is_instead() {
     let error = r#"{"error": {"message": "m", "code": "c"}}"#;
     for (head, tail) in [("", error), error.split_at(7)] {
@@ -858,14 +870,20 @@ fn a_failure_is_handed_out_as_it_is_after_the_text_so_far() {
         },
     ];
     for error in errors {
-        let mut decoder = StreamDecoder::new(LIMIT, FinishPolicy::Required);
-        // A reason has been given, but the connection broke: what is missing we cannot know.
-        decoder.push(
-            b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n",
-        );
-        decoder.fail(error.clone());
-        let items: Vec<_> = std::iter::from_fn(|| decoder.next()).collect();
-        assert_eq!(items, [Ok(Event::Text("x".into())), Err(error)]);
+        // A reason that has been given says that the text is whole, whatever comes after it.
+        for (reason, last) in [
+            ("null", Err(error.clone())),
+            ("\"stop\"", Ok(Event::End(FinishReason::Stop))),
+        ] {
+            let chunk = format!(
+                r#"{{"choices":[{{"delta":{{"content":"x"}},"finish_reason":{reason}}}]}}"#
+            );
+            let mut decoder = StreamDecoder::new(LIMIT, FinishPolicy::Required);
+            decoder.push(format!("data: {chunk}\n\n").as_bytes());
+            decoder.fail(error.clone());
+            let items: Vec<_> = std::iter::from_fn(|| decoder.next()).collect();
+            assert_eq!(items, [Ok(Event::Text("x".into())), last]);
+        }
     }
 }
 

@@ -34,7 +34,8 @@ impl Drop for Running {
 #[test]
 fn the_first_line_is_the_address_and_ctrl_c_ends_it_cleanly() {
     let flags = "--port 0 --latency 1ms --service-latency embedding=2ms --first-token 1ms..2ms --tokens-per-second 1000 \
-                 --slots 4 --failure-rate 0 --fail-first 1x500 --rpm 60 --tpm 90000 --window 60s --api-key k --script cr";
+                 --slots 4 --failure-rate 0 --fail-first 1x500 --rpm 60 --tpm 90000 --window 60s --api-key k --script cr \
+                 --service-script summary=html-502 --answer-tokens 9";
     let mut running = Running(
         program(&flags.split_whitespace().collect::<Vec<_>>())
             .spawn()
@@ -89,6 +90,8 @@ fn wrong_flags_are_refused_with_what_is_allowed() {
         (["--script", "chaos"], "reset-mid-chunk"),
         (["--failure-rate", "2"], "0 to 1"),
         (["--service-latency", "poetry=1s"], "entities"),
+        (["--service-script", "summary=chaos"], "reset-mid-chunk"),
+        (["--service-script", "cr"], "service, = and"),
         (["--window", "0s"], "longer than 0"),
         (["--slots", "0"], "from 1"),
         (["--tokens-per-second", "0"], "above 0"),

@@ -583,6 +583,16 @@ fn faults_follow_the_item_and_the_attempt() {
         [0, 200]
     );
     assert_eq!(statuses(&[("x-mock-fail", "alwaysx500")], 3), [500; 3]);
+    for (fail, seconds, ms) in [
+        ("alwaysx429", Some("1"), Some("1000")),
+        ("alwaysx503", None, None),
+    ] {
+        let reply = chat(&mock, &[("x-mock-fail", fail), ("x-mock-item", "d")], &body);
+        assert_eq!(
+            (reply.header("retry-after"), reply.header("retry-after-ms")),
+            (seconds, ms)
+        );
+    }
     let log = mock.log();
     assert_eq!((log[2].item.as_str(), log[2].attempt), ("a", 3));
     assert_eq!(log[0].fault.as_deref(), Some("503"));
@@ -712,7 +722,7 @@ fn http_is_read_in_all_its_forms() {
 
     let (left, right) = body.split_at(10);
     let chunked = format!(
-        "{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\na\r\n{left}\r\n{:x};ext\r\n{right}\r\n0\r\nT: x\r\n\r\n",
+        "{head}Transfer-Encoding: chunked\r\nConnection: TE, Close\r\n\r\na\r\n{left}\r\n{:x};ext\r\n{right}\r\n0\r\nT: x\r\n\r\n",
         right.len()
     );
     assert_eq!(

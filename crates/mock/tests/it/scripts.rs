@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use ai_mock::{Mock, Script};
+use ai_mock::{Mock, Script, Service};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
@@ -58,6 +58,7 @@ fn every_script_works_for_plain_stream_and_embeddings_without_hurting_the_mock()
                 Script::ResetAfterHeaders,
                 Script::ResetMidChunk,
                 Script::CutBody,
+                Script::Cut429,
             ];
             let torn = broken.contains(script) && !(path == "/v1/embeddings" && reply.whole);
             assert_eq!(reply.whole, !torn, "{script} {path}");
@@ -84,6 +85,8 @@ fn statuses_come_with_the_bodies_that_servers_send() {
         ("numeric-code", 429, "\"code\":429"),
         ("quota-exhausted", 429, "insufficient_quota"),
         ("error-in-200", 200, "\"error\":{"),
+        ("error-text-plain", 200, "\"error\":{"),
+        ("cut-429", 429, "\"error\":{"),
         ("not-json", 200, "<html>"),
         ("empty-500", 500, ""),
     ] {
@@ -91,14 +94,18 @@ fn statuses_come_with_the_bodies_that_servers_send() {
             assert_eq!(reply.status(), status, "{script}");
             assert!(reply.text().contains(sign), "{script}: {}", reply.text());
             assert_eq!(reply.body.is_empty(), script == "empty-500");
-            assert_eq!(
-                reply.header("content-type").unwrap().contains("html"),
-                sign.contains("<h"),
-                "{script}"
-            );
+            let kind = match script {
+                "error-text-plain" => "text/plain; charset=utf-8",
+                _ if sign.contains("<h") => "text/html; charset=utf-8",
+                _ => "application/json",
+            };
+            assert_eq!(reply.header("content-type"), Some(kind), "{script}");
+            let asks = matches!(script, "html-429" | "cut-429").then_some("1");
+            assert_eq!(reply.header("retry-after"), asks, "{script}");
+            assert_eq!(reply.whole, script != "cut-429", "{script}");
+            assert_eq!(reply.end, End::Closed, "{script}");
         }
     }
-    assert_eq!(plain("html-429").header("retry-after"), Some("1"));
 }
 
 #[test]
@@ -128,6 +135,10 @@ fn framings_of_event_streams_carry_the_same_answer() {
     decoded("comments", |text| {
         assert!(text.starts_with(": ping\n\ndata: "));
         text.replace(": ping\n\n", "")
+    });
+    decoded("empty-data", |text| {
+        assert!(text.starts_with("data:\n\ndata: {"));
+        text.replace("data:\n\n", "")
     });
     decoded("crlf", |text| {
         assert!(text.ends_with("data: [DONE]\r\n\r\n"));
@@ -237,6 +248,22 @@ fn cut_streams_end_as_they_say() {
     let (_, event) = named.rsplit_once("event: error\ndata: ").unwrap();
     let error: Value = serde_json::from_str(event.trim_end()).unwrap();
     assert_eq!(error["type"], "server_error");
+    let unlabelled = stream("error-unlabelled");
+    let (error, done) = (
+        objects(&unlabelled).pop().unwrap(),
+        unlabelled.events().pop(),
+    );
+    assert_eq!(done.as_deref(), Some("[DONE]"));
+    assert_eq!(
+        (&error["object"], &error["code"]),
+        (&json!("error"), &json!(500))
+    );
+    assert!(error["message"].is_string() && error.get("error").is_none());
+    assert!(!unlabelled.text().contains("event:") && !unlabelled.text().contains("\"stop\""));
+    assert_eq!(
+        unlabelled.streamed_text(),
+        stream("error-event").streamed_text()
+    );
 
     assert_eq!(plain("cut-body").end, End::Closed);
     assert_eq!(plain("reset-mid-chunk").end, End::Reset);
@@ -390,4 +417,35 @@ fn scripts_of_the_mock_hold_for_requests_that_name_none() {
     );
     assert_eq!(call(&mock, "GET", "/v1/models", "").status(), 422);
     assert_eq!(mock.log()[0].script, "detail");
+}
+
+#[test]
+fn a_script_of_one_service_stands_between_the_header_and_the_script_of_all() {
+    let mock = Mock::builder()
+        .script(Script::Detail)
+        .service_script(Service::Summary, Script::Html502)
+        .service_script(Service::Embedding, Script::Normal)
+        .start()
+        .unwrap();
+    let summary = prompt("Summarize:\nIt rained.");
+    assert_eq!(chat(&mock, &[], &summary).status(), 502);
+    assert_eq!(
+        chat(&mock, &[("x-mock-script", "normal")], &summary).status(),
+        200
+    );
+    assert_eq!(chat(&mock, &[], &prompt("Hi")).status(), 422);
+    let embedding = json!({"model": "m", "input": "Hi"}).to_string();
+    assert_eq!(
+        call(&mock, "POST", "/v1/embeddings", &embedding).status(),
+        200
+    );
+
+    let change = json!({"service-script": {"embedding": "empty-500"}}).to_string();
+    let shown = call(&mock, "PATCH", "/_mock/settings", &change).json();
+    assert_eq!(shown["service-script"], json!({"embedding": "empty-500"}));
+    assert_eq!(
+        call(&mock, "POST", "/v1/embeddings", &embedding).status(),
+        500
+    );
+    assert_eq!(chat(&mock, &[], &summary).status(), 422);
 }

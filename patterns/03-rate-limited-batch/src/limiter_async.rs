@@ -1,0 +1,159 @@
+//! Waiting for one's turn, awaited. Diff this file with `limiter_sync.rs`: only the waiting differs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ai_core::Error;
+use futures::future::FutureExt;
+use futures::stream::{self, StreamExt};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::batch::{self, Answer, in_order};
+use crate::limits::{Limits, TooLarge};
+use crate::window::{Ticket, Turn, Window};
+
+/// Lets callers through one after another, as the limits allow. Share it by reference.
+#[derive(Debug)]
+pub struct Limiter {
+    pub(crate) limits: Limits,
+    start: Instant,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    window: Window,
+    /// A bell for each caller who waits, so that a call that ends wakes one and not all.
+    bells: BTreeMap<Ticket, Arc<Notify>>,
+}
+
+impl Limiter {
+    /// A limiter of which nothing has been used.
+    pub fn new(limits: Limits) -> Limiter {
+        let (window, bells) = (Window::new(limits), BTreeMap::new());
+        let queue = Mutex::new(Queue { window, bells });
+        let start = Instant::now();
+        Limiter {
+            limits,
+            start,
+            queue,
+        }
+    }
+
+    /// The time since it was made.
+    pub(crate) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Waits for a slot for a request that costs at most so many tokens.
+    ///
+    /// # Errors
+    /// When it never fits; that is known at once.
+    pub async fn enter(&self, tokens: u64) -> Result<Slot<'_>, TooLarge> {
+        let bell = Arc::new(Notify::new());
+        let ticket = {
+            let mut queue = lock(&self.queue);
+            let ticket = queue.window.enter(tokens)?;
+            queue.bells.insert(ticket, bell.clone());
+            ticket
+        };
+        // From here on it is in the queue, and leaves it whatever happens.
+        let limiter = self;
+        let slot = Slot { limiter, ticket };
+        loop {
+            let now = self.now();
+            let turn = self.poll(ticket, now);
+            match turn {
+                Turn::Go => return Ok(slot),
+                Turn::WaitUntil(time) => {
+                    // Elapsed or rung: either way it is time to ask again.
+                    let _ = timeout(time - now, bell.notified()).await;
+                }
+                Turn::Wait => bell.notified().await,
+            }
+        }
+    }
+
+    /// Does pieces of work that each need a slot, and returns what they made in their order. (That
+    /// is pattern 2: the limiter adds nothing but how many are done at one time.)
+    pub(crate) async fn share_out<T>(
+        &self,
+        count: usize,
+        work: impl Fn(usize) -> T,
+    ) -> Vec<T::Output>
+    where
+        T: Future,
+    {
+        // No more workers than may be under way: one more could do nothing but wait.
+        let workers = self.limits.concurrency.get();
+        let work = |index| work(index).map(move |made| (index, made));
+        // In the order of arrival: `buffered` would let a slow answer hold up those behind it.
+        let arrivals = stream::iter(0..count).map(work).buffer_unordered(workers);
+        in_order(arrivals.collect().await)
+    }
+
+    fn poll(&self, ticket: Ticket, now: Duration) -> Turn {
+        let mut queue = lock(&self.queue);
+        let turn = queue.window.poll(ticket, now);
+        if turn == Turn::Go {
+            queue.bells.remove(&ticket);
+            self.ring(queue);
+        }
+        turn
+    }
+
+    /// Wakes who is first in the queue now, if there is anything to wake up for.
+    fn ring(&self, mut queue: MutexGuard<'_, Queue>) {
+        if queue.window.is_open(self.now())
+            && let Some((_, bell)) = queue.bells.first_key_value()
+        {
+            bell.notify_one();
+        }
+    }
+}
+
+/// The right to send one request. Dropped, the request counts as ended now.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    limiter: &'a Limiter,
+    ticket: Ticket,
+}
+
+impl Slot<'_> {
+    /// Says how the call ended. The limiter learns from it.
+    pub fn finish(self, result: &Result<Answer, Error>) {
+        let now = self.limiter.now();
+        let window = &mut lock(&self.limiter.queue).window;
+        match result {
+            Ok(answer) => {
+                window.finished(self.ticket, answer.tokens, now);
+                if let Some((remaining, reset)) = answer.left {
+                    window.left(remaining, reset, now);
+                }
+            }
+            Err(error) => {
+                window.finished(self.ticket, None, now);
+                if let Some(time) = batch::pause(error) {
+                    window.pause(now + time);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let limiter = self.limiter;
+        let mut queue = lock(&limiter.queue);
+        queue.window.leave(self.ticket, limiter.now());
+        queue.bells.remove(&self.ticket);
+        limiter.ring(queue);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under the locks leaves anything half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,90 @@
+//! What a server allows: pure, and shared by both versions.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// What a server allows, and how it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in any window.
+    pub requests: u32,
+    /// Tokens in any window, if they are limited.
+    pub tokens: Option<u64>,
+    /// How many may be under way at one time. This one is ours, not the server's.
+    pub concurrency: NonZeroUsize,
+    /// How long a window is.
+    pub length: Duration,
+    /// Whether requests are evenly spaced, too, and don't go in a burst when a window begins.
+    pub paced: bool,
+    /// Whether the server gives tokens back that an answer did not use. OpenAI does not: it counts
+    /// what was asked for (`max_tokens`). Then this must be `false`.
+    pub trued_up: bool,
+}
+
+impl Limits {
+    /// Whether a window can hold that much.
+    pub(crate) fn allow(&self, cost: Cost) -> bool {
+        cost.requests <= u64::from(self.requests)
+            && self.tokens.is_none_or(|limit| cost.tokens <= limit)
+    }
+}
+
+/// A request that needs more than a whole window allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    pub(crate) tokens: u64,
+    pub(crate) limits: Limits,
+}
+
+impl std::error::Error for TooLarge {}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Limits {
+            requests,
+            tokens,
+            length,
+            ..
+        } = self.limits;
+        write!(
+            f,
+            "a request of {} tokens never fits into {requests} requests",
+            self.tokens
+        )?;
+        if let Some(tokens) = tokens {
+            write!(f, " and {tokens} tokens")?;
+        }
+        write!(f, " each {length:?}")
+    }
+}
+
+/// What requests take of a window.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) requests: u64,
+    pub(crate) tokens: u64,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            requests: self.requests + other.requests,
+            // A caller may ask for any number; a sum that is too large is over every limit.
+            tokens: self.tokens.saturating_add(other.tokens),
+        }
+    }
+}
+
+impl std::ops::Sub for Cost {
+    type Output = Cost;
+
+    fn sub(self, other: Cost) -> Cost {
+        Cost {
+            requests: self.requests - other.requests,
+            tokens: self.tokens.saturating_sub(other.tokens),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Evenly spaced requests: pure, and shared by both versions.
+
+use std::time::Duration;
+
+/// One request every so often, on an absolute schedule.
+///
+/// "Sleep for the interval after each request" adds every delay to all that follow. Here each slot
+/// has its time, and who is late takes the slot that is past: the rate is kept over hours. But the
+/// catch-up is one request: after a long pause there is no burst.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    interval: Duration,
+    next: Duration,
+}
+
+impl Pace {
+    /// One request each `interval`; the first may go at once.
+    pub fn new(interval: Duration) -> Pace {
+        let next = Duration::ZERO;
+        Pace { interval, next }
+    }
+
+    /// When the next request may go.
+    pub fn next(&self) -> Duration {
+        self.next
+    }
+
+    /// Takes the slot: a request goes now.
+    pub fn go(&mut self, now: Duration) {
+        // The slot's own time, not `now`, or lateness would add up. And at most one interval ago,
+        // or all that was missed would be made up for at once.
+        self.next = self.next.max(now.saturating_sub(self.interval)) + self.interval;
+    }
+}

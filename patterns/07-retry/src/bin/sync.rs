@@ -1,0 +1,20 @@
+//! `cargo run --bin retry-sync`: the guide's demo, where 70 % of all attempts fail.
+
+use std::process::ExitCode;
+
+use ai_core::SyncClient;
+use demo::Scene;
+use retry::{Policy, generate_text};
+
+fn main() -> ExitCode {
+    demo::run(Scene::Unreliable, |session| {
+        let client = SyncClient::new(session.config.clone())?.with(session.named("unreliable"))?;
+        let policy = Policy {
+            max_attempts: 5,
+            ..Policy::default()
+        };
+        let prompt = session.prompt("Explain quantum computing in simple terms");
+        let answer = generate_text(&client, &policy, &prompt, |failed| eprintln!("{failed}"))?;
+        Ok(session.show(&answer)?)
+    })
+}
