@@ -36,7 +36,7 @@ pub struct Reply<T> {
 impl<T> Reply<T> {
     /// The server's name for this request; its support will ask for it.
     pub fn request_id(&self) -> Option<&str> {
-        request_id(&self.headers)
+        self.headers.get("x-request-id")?.to_str().ok()
     }
 }
 
@@ -47,10 +47,6 @@ impl<T> Deref for Reply<T> {
     fn deref(&self) -> &T {
         &self.value
     }
-}
-
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-request-id")?.to_str().ok()
 }
 
 /// Where a client calls and what it sends along: settled once, shared by all of its calls.

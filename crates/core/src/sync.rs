@@ -335,11 +335,10 @@ impl Limits {
 
     /// Names why a wait that began at `since` has failed.
     fn name(&self, phase: Phase, error: &reqwest::Error, since: Instant, target: &Target) -> Error {
-        let Timeouts { silence, .. } = self.timeouts;
         let (waited, limit, ours) = match self.exact_total() {
             Some(limit) => (self.elapsed(), limit, Error::Deadline { limit }),
             None => {
-                let limit = silence;
+                let limit = self.timeouts.silence;
                 (since.elapsed(), limit, Error::Silent { phase, limit })
             }
         };

@@ -141,20 +141,17 @@ impl StreamDecoder {
         }
     }
 
-    /// Tells that the body has ended in good order.
+    /// Tells that the body has ended in good order. Some servers close without `[DONE]`.
     pub fn end_of_body(&mut self) {
-        // Some servers close without [DONE]. What the model said counts: a finish reason means that
-        // its text is whole.
-        let last = match self.state.finish.take() {
-            Some(reason) => Ok(Event::End(reason)),
-            None if self.state.began || self.opening.is_empty() => Err(Error::Truncated),
-            None => Err(not_a_stream(200, &HeaderMap::new(), &self.opening)),
-        };
-        self.state.end(last);
+        if self.state.began || self.opening.is_empty() {
+            self.fail(Error::Truncated);
+        } else {
+            self.fail(not_a_stream(200, &HeaderMap::new(), &self.opening));
+        }
     }
 
-    /// Tells that the body will not go on, because of `error`. If the model has stopped already, the
-    /// text is whole, and only its usage may be lost.
+    /// Tells that the body will not go on, because of `error`. If the model has stopped already, what
+    /// it said counts: its text is whole, and only its usage may be lost.
     pub fn fail(&mut self, error: Error) {
         let last = match self.state.finish.take() {
             Some(reason) => Ok(Event::End(reason)),
