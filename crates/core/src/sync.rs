@@ -74,6 +74,12 @@ impl SyncClient {
         &self.target.config
     }
 
+    /// The limits that hold for its calls: those of the settings, as [`with`](Self::with) has
+    /// changed them.
+    pub fn timeouts(&self) -> Timeouts {
+        self.target.timeouts
+    }
+
     /// Asks the default model one thing and returns its text.
     ///
     /// # Errors

@@ -10,7 +10,9 @@ mod timeline;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ai_core::{CallOptions, Config};
@@ -19,8 +21,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
-pub use scene::{SERVICES, Scene};
-pub use timeline::{Bar, timeline};
+pub use scene::{FAILURES, SERVICES, Scene};
+pub use timeline::{Bar, timeline, window_lines};
 
 /// What a lesson's body answers. An error is shown as one line, and the exit code is 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -45,6 +47,12 @@ struct Arguments {
     /// How long a minute of the rate limit takes, for lessons that have one: 1.5s, or 60s live
     #[arg(long, value_parser = ai_mock::parse::window)]
     window: Option<Duration>,
+    /// Where answers are kept, for lessons with a cache: memory, disk[:FILE] or redis://HOST [default: memory]
+    #[arg(long)]
+    cache: Option<String>,
+    /// How long they are kept [default: 60m]
+    #[arg(long, value_parser = ttl)]
+    ttl: Option<Duration>,
     /// Choose the offline answers: the same seed gives the same ones each time
     #[arg(long, default_value_t = 7, conflicts_with = "live")]
     seed: u64,
@@ -75,6 +83,9 @@ pub struct Session {
     pub json: bool,
     /// How long the window of the rate limit is.
     pub window: Duration,
+    /// How long a cache keeps answers, where that was told.
+    pub ttl: Option<Duration>,
+    cache: String,
     words: Vec<String>,
     /// The offline server; it stops when the session is dropped.
     mock: Option<Mock>,
@@ -85,9 +96,11 @@ impl Session {
         let arguments = Arguments::parse();
         if arguments.window.is_some() && scene != Scene::Quota {
             let why = "--window is for lessons with a rate limit";
-            Arguments::command()
-                .error(ErrorKind::ArgumentConflict, why)
-                .exit();
+            misused(ErrorKind::ArgumentConflict, why);
+        }
+        if (arguments.cache.is_some() || arguments.ttl.is_some()) && scene != Scene::Cached {
+            let why = "--cache and --ttl are for lessons with a cache";
+            misused(ErrorKind::ArgumentConflict, why);
         }
         let scale = match arguments.window {
             Some(window) => Scene::scale_for(window),
@@ -106,17 +119,16 @@ impl Session {
         match &mock {
             Some(mock) => {
                 let about = scene.describe(scale, arguments.latency);
-                eprintln!(
-                    "server: offline mock on {} (seed {}, {about})",
-                    mock.addr(),
-                    arguments.seed
-                );
+                let (address, seed) = (mock.addr(), arguments.seed);
+                note(format_args!(
+                    "server: offline mock on {address} (seed {seed}, {about})"
+                ));
             }
-            None => eprintln!(
+            None => note(format_args!(
                 "server: {}, model {} (live: it may be billed)",
                 config.base_url(),
                 config.model
-            ),
+            )),
         }
         let words = match arguments.prompt {
             words if words.is_empty() => piped_lines().map_err(|e| fail(&e))?,
@@ -126,9 +138,18 @@ impl Session {
             config,
             json: arguments.json,
             window: scene.window(scale),
+            cache: arguments.cache.unwrap_or_else(|| "memory".to_owned()),
+            ttl: arguments.ttl,
             words,
             mock,
         })
+    }
+
+    /// Where a cache keeps its answers: in memory, unless told otherwise. What can't be read as a
+    /// place ends the program, as all mistakes in its arguments do.
+    pub fn cache<P: FromStr<Err: Display>>(&self) -> P {
+        let misused = |why| misused(ErrorKind::ValueValidation, &format!("--cache: {why}"));
+        self.cache.parse().unwrap_or_else(misused)
     }
 
     /// What to ask: the words on the command line or piped in, else `default`.
@@ -191,10 +212,28 @@ impl Session {
         }
     }
 
+    /// A name for the service that is the same in the next run, as a cache wants it: the offline server
+    /// has another port each time, and gives the same answers for the same seed.
+    pub fn service(&self) -> String {
+        match &self.mock {
+            Some(mock) => format!("offline mock, seed {}", mock.settings().seed),
+            None => self.config.base_url().to_owned(),
+        }
+    }
+
     /// The offline server, for lessons that look into its log; `None` with `--live`.
     pub fn mock(&self) -> Option<&Mock> {
         self.mock.as_ref()
     }
+}
+
+/// Prints a line about the run to standard error, if anybody reads that.
+///
+/// Not `eprintln!`: it panics once nobody does (`2>&1 | head -1`), and what is under way would be
+/// lost. In one piece, so that lines of several threads don't mix.
+pub fn note(line: impl Display) {
+    // There is nobody left to tell that nobody is left.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The most requests in any window of this length. Of what a server's log says, this is the truth
@@ -210,9 +249,20 @@ pub fn fullest_window(arrivals: impl IntoIterator<Item = Duration>, length: Dura
     (0..arrivals.len()).map(from).max().unwrap_or(0)
 }
 
+/// Reads how long a cache keeps answers.
+fn ttl(text: &str) -> Result<Duration, String> {
+    match ai_mock::parse::duration(text)? {
+        Duration::ZERO => Err("answers are kept for longer than 0: write 30s or 60m".to_owned()),
+        ttl => Ok(ttl),
+    }
+}
+
 /// The real service's settings. A key that is missing is a mistake in calling the program; a key or
 /// a URL that is no good is a failure.
-fn live_config() -> Result<Config, ExitCode> {
+///
+/// # Errors
+/// The exit code, when it has been said why.
+pub fn live_config() -> Result<Config, ExitCode> {
     Config::from_env().map_err(|error| {
         let code = fail(&error);
         let has_key = std::env::var("OPENAI_API_KEY").is_ok_and(|key| !key.trim().is_empty());
@@ -234,6 +284,15 @@ fn piped_lines() -> io::Result<Vec<String>> {
         .collect())
 }
 
+/// Ends the program as clap does when it finds a mistake in the arguments by itself.
+fn misused(kind: ErrorKind, why: &str) -> ! {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&program).file_name().unwrap_or_default();
+    // Without its name the usage would be that of this library.
+    let mut command = Arguments::command().bin_name(program.to_string_lossy().into_owned());
+    command.error(kind, why).exit()
+}
+
 fn exit_code(outcome: Outcome) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -248,13 +307,14 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     }
 }
 
-fn fail(error: &dyn Error) -> ExitCode {
-    eprintln!("error: {error}");
+/// Says what went wrong, in one line.
+pub fn fail(error: &dyn Error) -> ExitCode {
+    note(format_args!("error: {error}"));
     ExitCode::FAILURE
 }
 
 /// With `RUST_LOG=info` each call shows its span, on standard error.
-fn show_spans() {
+pub fn show_spans() {
     use tracing_subscriber::filter::Targets;
     use tracing_subscriber::prelude::*;
 
@@ -267,11 +327,13 @@ fn show_spans() {
         Ok(filter) => {
             let lines = tracing_subscriber::fmt::layer()
                 .with_writer(io::stderr)
+                // It would report a failed write with `eprintln!`: see `note`.
+                .log_internal_errors(false)
                 .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
             tracing_subscriber::registry()
                 .with(lines.with_filter(filter))
                 .init();
         }
-        Err(error) => eprintln!("RUST_LOG={text:?} is not understood: {error}"),
+        Err(error) => note(format_args!("RUST_LOG={text:?} is not understood: {error}")),
     }
 }

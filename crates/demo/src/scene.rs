@@ -12,6 +12,8 @@ use ai_mock::{Failure, Latency, Mock, Quota, Service};
 pub enum Scene {
     /// Every reply takes the guide's 3 s; at a tenth, unless told otherwise.
     Replies,
+    /// As `Replies`, for lessons that keep the replies.
+    Cached,
     /// A stream's first token takes 3 s, then 4 come a second; at a tenth, unless told otherwise,
     /// which is a little faster than one reads.
     Story,
@@ -24,6 +26,9 @@ pub enum Scene {
     /// The guide's limit: 60 requests in any minute, and its 3 s a reply; the minute takes 1.5 s,
     /// unless told otherwise.
     Quota,
+    /// The same limit, and all that may happen besides: [`FAILURES`], and replies of which one in a
+    /// hundred takes eight times as long as most do.
+    Hostile,
 }
 
 /// What the guide says a reply takes.
@@ -36,6 +41,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What the guide says of an unreliable service, and how long its replies take.
 const FAILURE_RATE: f64 = 0.7;
 const UNRELIABLE_REPLY: Duration = Duration::from_millis(500);
+
+/// How often a hostile server fails, and how.
+pub const FAILURES: [(f64, Failure); 2] = [(0.10, Failure::Status(500)), (0.05, Failure::Reset)];
+
+/// How long it takes: half of its replies are there by the first, all but one in a hundred by the
+/// second.
+const HOSTILE_REPLY: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(16)];
 
 /// How fast a story is told once it has begun.
 const TOKENS_PER_SECOND: f64 = 4.0;
@@ -52,9 +64,9 @@ impl Scene {
     /// How fast the guide's seconds pass unless told otherwise: 0.1 is a tenth.
     pub fn default_scale(self) -> f64 {
         match self {
-            Scene::Replies | Scene::Story | Scene::Unreliable => 0.1,
+            Scene::Replies | Scene::Cached | Scene::Story | Scene::Unreliable => 0.1,
             Scene::Services => 1.0,
-            Scene::Quota => 0.025,
+            Scene::Quota | Scene::Hostile => 0.025,
         }
     }
 
@@ -80,18 +92,26 @@ impl Scene {
         latency: Option<Latency>,
     ) -> io::Result<(Config, Mock)> {
         let scaled = |time: Duration| Latency::Fixed(time.mul_f64(scale));
+        let quota = Quota {
+            requests: Some(QUOTA),
+            tokens: None,
+            window: self.window(scale),
+        };
         let mut mock = Mock::builder().seed(seed);
         mock = match self {
-            Scene::Replies => mock.latency(scaled(REPLY)),
+            Scene::Replies | Scene::Cached => mock.latency(scaled(REPLY)),
             Scene::Story => mock
                 .first_token(scaled(REPLY))
                 .tokens_per_second(TOKENS_PER_SECOND / scale),
             Scene::Services => mock,
-            Scene::Quota => mock.latency(scaled(REPLY)).quota(Quota {
-                requests: Some(QUOTA),
-                tokens: None,
-                window: self.window(scale),
-            }),
+            Scene::Quota => mock.latency(scaled(REPLY)).quota(quota),
+            Scene::Hostile => {
+                let [p50, p99] = HOSTILE_REPLY.map(|time| time.mul_f64(scale));
+                let mock = mock.latency(Latency::LogNormal { p50, p99 }).quota(quota);
+                FAILURES.into_iter().fold(mock, |mock, (rate, failure)| {
+                    mock.failure_rate(rate, failure)
+                })
+            }
             Scene::Unreliable => mock
                 .latency(scaled(UNRELIABLE_REPLY))
                 .failure_rate(FAILURE_RATE, Failure::Status(503)),
@@ -123,8 +143,16 @@ impl Scene {
                 let window = spoken(self.window(scale));
                 format!("{QUOTA} requests in any {window}, {reply} a reply")
             }
+            (_, Scene::Hostile) => {
+                let window = spoken(self.window(scale));
+                let failures = FAILURES.map(|(rate, failure)| match failure {
+                    Failure::Reset => format!("{:.0} % resets", 100.0 * rate),
+                    failure => format!("{:.0} % {failure}s", 100.0 * rate),
+                });
+                format!("{QUOTA} in any {window}, {}", failures.join(", "))
+            }
             (Some(latency), _) => format!("{latency} a reply"),
-            (None, Scene::Replies) => {
+            (None, Scene::Replies | Scene::Cached) => {
                 let reply = spoken(REPLY.mul_f64(scale));
                 format!("{reply} a reply: the guide's 3 s{scaled}")
             }

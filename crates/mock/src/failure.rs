@@ -118,8 +118,18 @@ mod tests {
         for text in ["", "x", "2x", "2x200", "2x600", "sometimes", "-1", "2xx503"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(parse::failure_rate("0.1xreset"), Ok((0.1, Failure::Reset)));
-        for text in ["1.1", "-0.1", "nan", "x503", "half"] {
+        for text in ["0.1xreset", "0.1x500,0.05xreset"] {
+            let kinds = parse::failure_rate(text).unwrap();
+            assert_eq!(parse::show_failure_rate(&kinds).as_deref(), Some(text));
+        }
+        assert_eq!(
+            parse::failure_rate("0.1,0.2"),
+            Ok(vec![
+                (0.1, Failure::Status(503)),
+                (0.2, Failure::Status(503))
+            ])
+        );
+        for text in ["1.1", "-0.1", "nan", "x503", "half", "0.1,", "", "0.6,0.6"] {
             assert!(parse::failure_rate(text).is_err(), "{text}");
         }
     }

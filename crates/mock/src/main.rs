@@ -35,9 +35,10 @@ struct Arguments {
     /// Requests served at once; the others wait in line [default: all].
     #[arg(long, value_name = "N", value_parser = parse::slots)]
     slots: Option<usize>,
-    /// Share of attempts that fail: 0.1, 0.1x503 or 0.1xreset.
-    #[arg(long, value_name = "RATE[xFAILURE]", value_parser = parse::failure_rate)]
-    failure_rate: Option<(f64, Failure)>,
+    /// Share of attempts that fail: 0.1, 0.1x503, 0.1xreset, or several: 0.1x500,0.05xreset.
+    #[arg(long, value_name = "RATE[xFAILURE],...", value_parser = parse::failure_rate)]
+    // Named in full: clap would take a bare `Vec` for a flag that may be repeated.
+    failure_rate: Option<std::vec::Vec<(f64, Failure)>>,
     /// First attempts of each item that fail: 2, 2x429, 2xreset or always.
     #[arg(long, value_name = "N[xFAILURE]")]
     fail_first: Option<FailFirst>,
@@ -84,7 +85,7 @@ impl Arguments {
             first_token: self.first_token,
             tokens_per_second: self.tokens_per_second,
             slots: self.slots,
-            failure_rate: self.failure_rate,
+            failure_rate: self.failure_rate.unwrap_or_default(),
             fail_first: self.fail_first,
             quota: limited.then_some(Quota {
                 requests: self.rpm,

@@ -191,9 +191,9 @@ impl Builder {
         self
     }
 
-    /// Lets this share of attempts, in [0, 1], fail.
+    /// Lets this share of attempts, in [0, 1], fail. Called again, it adds another kind of failure.
     pub fn failure_rate(mut self, rate: f64, failure: Failure) -> Self {
-        self.settings.failure_rate = Some((rate, failure));
+        self.settings.failure_rate.push((rate, failure));
         self
     }
 

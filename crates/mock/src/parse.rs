@@ -35,17 +35,34 @@ pub(crate) fn show(time: Duration) -> String {
     format!("{}ms", time.as_secs_f64() * 1000.0)
 }
 
-/// Reads `0.1`, `0.1x503` or `0.1xreset`.
+/// Reads `0.1`, `0.1x503`, `0.1xreset` or several of them, as in `0.1x500,0.05xreset`.
 ///
 /// # Errors
 /// A sentence that says what is allowed.
-pub fn failure_rate(text: &str) -> Result<(f64, Failure), String> {
-    let (rate, failure) = text.split_once('x').unwrap_or((text, "503"));
-    let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
-    let rate = rate.ok_or_else(|| {
-        format!("{text:?}: write a share from 0 to 1, like 0.1, 0.1x503 or 0.1xreset")
-    })?;
-    Ok((rate, failure.parse()?))
+pub fn failure_rate(text: &str) -> Result<Vec<(f64, Failure)>, String> {
+    let kind = |kind: &str| {
+        let (rate, failure) = kind.split_once('x').unwrap_or((kind, "503"));
+        let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+        let rate: f64 = rate.ok_or_else(|| {
+            format!("{kind:?}: write a share from 0 to 1, like 0.1, 0.1x503 or 0.1xreset")
+        })?;
+        Ok((rate, failure.parse()?))
+    };
+    let kinds: Vec<_> = text.split(',').map(kind).collect::<Result<_, String>>()?;
+    // 0.1 ten times is a little more than 1 in binary fractions.
+    if kinds.iter().map(|(rate, _)| rate).sum::<f64>() > 1.0 + 1e-9 {
+        return Err(format!("{text:?}: more than all attempts would fail"));
+    }
+    Ok(kinds)
+}
+
+/// Writes shares of failures so that [`failure_rate`] reads them back; none if there are none.
+pub(crate) fn show_failure_rate(kinds: &[(f64, Failure)]) -> Option<String> {
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(rate, failure)| format!("{rate}x{failure}"))
+        .collect();
+    (!kinds.is_empty()).then(|| kinds.join(","))
 }
 
 /// Reads a pace of more than zero tokens a second.

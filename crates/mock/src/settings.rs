@@ -30,8 +30,9 @@ pub struct Settings {
     pub tokens_per_second: Option<f64>,
     /// How many requests are served at once; the others wait in line, first come first served.
     pub slots: Option<usize>,
-    /// Share of attempts that fail, in [0, 1], and how they do.
-    pub failure_rate: Option<(f64, Failure)>,
+    /// Shares of attempts that fail, each in [0, 1], and how they do. An attempt fails in one way at most, so all
+    /// shares hold at once as long as they are 1 together.
+    pub failure_rate: Vec<(f64, Failure)>,
     /// The first attempts of each item fail, and how.
     pub fail_first: Option<FailFirst>,
     /// The rate limit.
@@ -63,7 +64,7 @@ impl Settings {
             "first-token": self.first_token.map(|l| l.to_string()),
             "tokens-per-second": self.tokens_per_second,
             "slots": self.slots,
-            "failure-rate": self.failure_rate.map(|(rate, failure)| format!("{rate}x{failure}")),
+            "failure-rate": parse::show_failure_rate(&self.failure_rate),
             "fail-first": self.fail_first.map(|f| f.to_string()),
             "rpm": self.quota.and_then(|q| q.requests),
             "tpm": self.quota.and_then(|q| q.tokens),
@@ -104,7 +105,12 @@ impl Settings {
             "first-token" => self.first_token = parsed(text)?,
             "tokens-per-second" => self.tokens_per_second = text.map(parse::pace).transpose()?,
             "slots" => self.slots = text.map(parse::slots).transpose()?,
-            "failure-rate" => self.failure_rate = text.map(parse::failure_rate).transpose()?,
+            "failure-rate" => {
+                self.failure_rate = text
+                    .map(parse::failure_rate)
+                    .transpose()?
+                    .unwrap_or_default();
+            }
             "fail-first" => self.fail_first = parsed(text)?,
             "rpm" => self.quota.get_or_insert_default().requests = number(text)?,
             "tpm" => self.quota.get_or_insert_default().tokens = number(text)?,
@@ -159,9 +165,15 @@ impl Settings {
         {
             return Some(first.failure);
         }
-        let (rate, failure) = self.failure_rate?;
-        (Dice::new(self.seed, &["failure", item, &attempt.to_string()]).unit() < rate)
-            .then_some(failure)
+        // One throw for all kinds, each of which has its own part of [0, 1): so none hides another.
+        let thrown = Dice::new(self.seed, &["failure", item, &attempt.to_string()]).unit();
+        let mut upto = 0.0;
+        let mut kinds = self.failure_rate.iter();
+        let met = kinds.find(|(rate, _)| {
+            upto += rate;
+            thrown < upto
+        });
+        met.map(|(_, failure)| *failure)
     }
 }
 
@@ -257,7 +269,7 @@ mod tests {
     #[test]
     fn the_failure_rate_is_met_and_does_not_depend_on_order() {
         let settings = Settings {
-            failure_rate: Some((0.3, Failure::Reset)),
+            failure_rate: vec![(0.3, Failure::Reset)],
             ..Settings::default()
         };
         let failed = |n: u32| settings.failure_of(&n.to_string(), 1).is_some();
@@ -267,6 +279,31 @@ mod tests {
         assert_eq!(forward, backward);
         let share = forward.iter().filter(|f| **f).count() as f64 / 5000.0;
         assert!((share - 0.3).abs() < 0.03, "{share}");
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_rate() {
+        let settings = Settings {
+            failure_rate: vec![(0.1, Failure::Status(500)), (0.05, Failure::Reset)],
+            ..Settings::default()
+        };
+        let fates: Vec<_> = (0..5000)
+            .map(|n: u32| settings.failure_of(&n.to_string(), 1))
+            .collect();
+        for (rate, failure) in &settings.failure_rate {
+            let hit = fates.iter().filter(|fate| **fate == Some(*failure)).count();
+            let share = hit as f64 / 5000.0;
+            assert!((share - rate).abs() < 0.02, "{failure}: {share}");
+        }
+        // A kind that is added changes nobody else's fate.
+        let alone = Settings {
+            failure_rate: settings.failure_rate[..1].to_vec(),
+            ..Settings::default()
+        };
+        let of_500 = |fate: Option<Failure>| fate == Some(Failure::Status(500));
+        for (n, fate) in fates.iter().enumerate() {
+            assert_eq!(of_500(alone.failure_of(&n.to_string(), 1)), of_500(*fate));
+        }
     }
 
     #[test]
@@ -325,7 +362,7 @@ mod tests {
         let default = Settings::default();
         let changed = default
             .patched(&json!({"seed": 1, "latency": "1ms", "service-latency": {"chat": "1ms"}, "first-token": "1ms",
-                "tokens-per-second": 1, "slots": 1, "failure-rate": "1x500", "fail-first": 1, "rpm": 1, "tpm": 1,
+                "tokens-per-second": 1, "slots": 1, "failure-rate": "0.5x500,0.25xreset", "fail-first": 1, "rpm": 1, "tpm": 1,
                 "window": "1s", "api-key": "k", "script": "cr", "service-script": {"chat": "cr"}, "answer-tokens": 1}))
             .unwrap();
         let shown = default.to_json();

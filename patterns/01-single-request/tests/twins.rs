@@ -177,17 +177,3 @@ fn the_guide_loses_why_it_was_refused_and_that_a_text_was_cut() {
         "a cut text passes for a whole one"
     );
 }
-
-#[test]
-fn the_readme_prints_the_decision_as_it_is() {
-    let readme = include_str!("../README.md");
-    let block = readme
-        .split("```rust\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let decision = block.expect("the README prints the decision");
-    assert!(
-        include_str!("../src/answer.rs").contains(decision),
-        "not the same text:\n{decision}"
-    );
-}

@@ -639,17 +639,3 @@ fn the_report_says_what_the_guide_says_and_what_failed() {
         (&2.into(), &"in turn".into())
     );
 }
-
-#[test]
-fn the_readme_prints_the_decision_as_it_is() {
-    let readme = include_str!("../README.md");
-    let block = readme
-        .split("```rust\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let decision = block.expect("the README prints the decision");
-    assert!(
-        include_str!("../src/outcome.rs").contains(decision),
-        "not the same text:\n{decision}"
-    );
-}

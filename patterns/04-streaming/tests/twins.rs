@@ -595,7 +595,7 @@ fn recorded<const N: usize>(items: [(u64, Result<Event, Error>); N]) -> Result<S
     panic!("the items have no end")
 }
 
-// The guide's version, and the README.
+// The guide's version.
 
 #[test]
 fn the_guide_takes_a_refusal_for_an_empty_story_and_half_a_story_for_a_whole_one() {
@@ -617,18 +617,6 @@ fn the_guide_takes_a_refusal_for_an_empty_story_and_half_a_story_for_a_whole_one
     assert!(half.len() < whole.len() && whole.starts_with(&half) && result.is_ok());
     let (_, result) = tell(Script::ErrorMidStream);
     assert_eq!(result, Err("KeyError: 'choices'".to_owned()));
-}
-
-#[test]
-fn the_readme_prints_the_decision_as_it_is() {
-    let readme = include_str!("../README.md");
-    let block = readme.split("```rust\n").nth(1);
-    let block = block.and_then(|rest| rest.split("```").next());
-    let decision = block.expect("the README prints the decision");
-    assert!(
-        include_str!("../src/story.rs").contains(decision),
-        "not the same text:\n{decision}"
-    );
 }
 
 // What the tests share.

@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     comprehensive_analysis(&client, TEXT).await;
     let elapsed = started.elapsed();
     println!("one slow service, and the whole takes {elapsed:.1?}");
-    mock.set(|settings| settings.failure_rate = Some((1.0, Failure::Status(503))));
+    mock.set(|settings| settings.failure_rate = vec![(1.0, Failure::Status(503))]);
     let analysis = comprehensive_analysis(&client, TEXT).await;
     println!("Sentiment: {}", analysis["sentiment"]);
     println!("Entities: {:?}", join(&analysis["entities"]));

@@ -529,17 +529,3 @@ fn the_guide_waits_for_the_slowest_however_long_that_takes() {
         }
     });
 }
-
-#[test]
-fn the_readme_prints_the_decision_as_it_is() {
-    let readme = include_str!("../README.md");
-    let block = readme
-        .split("```rust\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let decision = block.expect("the README prints the decision");
-    assert!(
-        include_str!("../src/analysis.rs").contains(decision),
-        "not the same text:\n{decision}"
-    );
-}

@@ -72,8 +72,9 @@ pub(crate) fn contend(clients: usize, jitter: Jitter, seed: u64) -> (u64, Durati
     (writes, end)
 }
 
-fn main() {
-    println!("clients   jitter          calls   done after");
+/// Calls and time by strategy.
+pub(crate) fn table() -> String {
+    let mut table = "clients   jitter          calls   done after\n".to_owned();
     for clients in [10, 100, 200] {
         for jitter in [
             Jitter::None,
@@ -82,11 +83,13 @@ fn main() {
             Jitter::Decorrelated,
         ] {
             let (calls, end) = contend(clients, jitter, 7);
-            let name = format!("{jitter:?}");
-            println!(
-                "{clients:>7}   {name:<13}{calls:>8}   {:>8.2} s",
-                end.as_secs_f64()
-            );
+            let (name, end) = (format!("{jitter:?}"), end.as_secs_f64());
+            table += &format!("{clients:>7}   {name:<13}{calls:>8}   {end:>8.2} s\n");
         }
     }
+    table
+}
+
+fn main() {
+    print!("{}", table());
 }

@@ -43,19 +43,25 @@ pub(crate) fn schedule(jitter: Jitter) -> [[f64; 3]; 4] {
     pauses
 }
 
-fn main() {
-    println!("{OPERATIONS} operations, seconds to wait after attempt: mean (least to most)\n");
-    println!("{:<14}{:<22}{:<22}{:<22}4", "jitter", 1, 2, 3);
+/// The schedules of all jitters.
+pub(crate) fn table() -> String {
+    let mut table =
+        format!("{OPERATIONS} operations, seconds to wait after attempt: mean (least to most)\n\n");
+    table += &format!("{:<14}{:<22}{:<22}{:<22}4\n", "jitter", 1, 2, 3);
     for jitter in [
         Jitter::None,
         Jitter::Equal,
         Jitter::Full,
         Jitter::Decorrelated,
     ] {
-        print!("{:<14}", format!("{jitter:?}"));
         let cells = schedule(jitter)
             .map(|[mean, least, most]| format!("{mean:.2} ({least:.2} to {most:.2})"));
         let row: String = cells.iter().map(|cell| format!("{cell:<22}")).collect();
-        println!("{}", row.trim_end());
+        table += &format!("{:<14}{}\n", format!("{jitter:?}"), row.trim_end());
     }
+    table
+}
+
+fn main() {
+    print!("{}", table());
 }

@@ -62,8 +62,8 @@ pub async fn retry_with<T, E: Retryable, Fut: Future<Output = Result<T, E>>>(
 
 /// Asks the default model one thing, as often as the policy allows.
 ///
-/// All attempts carry one idempotency key, and none runs past the policy's deadline. Where there is
-/// one, it takes the place of a `total` that was set by [`AsyncClient::with`].
+/// All attempts carry one idempotency key, and none runs past the policy's deadline. Where the client
+/// has a limit on the whole of a call, the shorter of the two holds.
 ///
 /// # Errors
 /// The last one of [`AsyncClient::generate_text`].
@@ -84,7 +84,7 @@ pub async fn generate_text(
         let mut options = options.clone();
         if let Some(limit) = policy.deadline {
             let left = limit.saturating_sub(started.elapsed());
-            let own = client.config().timeouts.total.unwrap_or(left);
+            let own = client.timeouts().total.unwrap_or(left);
             options = options.total(left.min(own));
         }
         async move { client.with(options)?.generate_text(prompt).await }

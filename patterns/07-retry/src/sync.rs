@@ -57,8 +57,8 @@ pub fn retry_with<T, E: Retryable>(
 
 /// Asks the default model one thing, as often as the policy allows.
 ///
-/// All attempts carry one idempotency key, and none runs past the policy's deadline. Where there is
-/// one, it takes the place of a `total` that was set by [`SyncClient::with`].
+/// All attempts carry one idempotency key, and none runs past the policy's deadline. Where the client
+/// has a limit on the whole of a call, the shorter of the two holds.
 ///
 /// # Errors
 /// The last one of [`SyncClient::generate_text`].
@@ -79,7 +79,7 @@ pub fn generate_text(
         let mut options = options.clone();
         if let Some(limit) = policy.deadline {
             let left = limit.saturating_sub(started.elapsed());
-            let own = client.config().timeouts.total.unwrap_or(left);
+            let own = client.timeouts().total.unwrap_or(left);
             options = options.total(left.min(own));
         }
         client.with(options)?.generate_text(prompt)

@@ -550,7 +550,7 @@ impl ChatResponse {
         {
             return Err(Error::Unfinished {
                 reason: FinishReason::Other("refusal".into()),
-                text: refusal,
+                text: refusal.into(),
             });
         }
         let reason = match finish_reason.unwrap_or(FinishReason::Unstated) {
@@ -562,9 +562,12 @@ impl ChatResponse {
             // Some servers say "stop" although they wait for the results of calls.
             FinishReason::Stop => Err(Error::Unfinished {
                 reason: FinishReason::ToolCalls,
-                text,
+                text: text.into(),
             }),
-            reason => Err(Error::Unfinished { reason, text }),
+            reason => Err(Error::Unfinished {
+                reason,
+                text: text.into(),
+            }),
         }
     }
 }

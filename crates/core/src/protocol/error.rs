@@ -80,7 +80,7 @@ pub enum Error {
         /// Why it stopped.
         reason: FinishReason,
         /// What it wrote until then.
-        text: String,
+        text: Arc<str>,
     },
 }
 

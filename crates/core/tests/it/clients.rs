@@ -887,7 +887,7 @@ fn the_settings_decide_the_model_and_what_a_missing_reason_means() {
         let whole = text(&strict, twin, Script::Normal).unwrap();
         assert_eq!(mock.log().last().unwrap().body["model"], "gpt-4.1-nano");
         let unfinished = |script| match text(&strict, twin, script) {
-            Err(Error::Unfinished { reason, text }) if whole.starts_with(&text) => reason,
+            Err(Error::Unfinished { reason, text }) if whole.starts_with(&*text) => reason,
             other => panic!("{script}: {other:?}"),
         };
         assert_eq!(unfinished(Script::NoFinish), FinishReason::Unstated);

@@ -605,7 +605,7 @@ fn faults_follow_the_item_and_the_attempt() {
     );
 
     mock.clear_log();
-    mock.set(|settings| settings.failure_rate = Some((0.5, Failure::Status(502))));
+    mock.set(|settings| settings.failure_rate = vec![(0.5, Failure::Status(502))]);
     let fates = |items: &mut dyn Iterator<Item = u32>| -> Vec<(u32, u16)> {
         let mut fates: Vec<(u32, u16)> = items
             .map(|n| {

@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         )
         .await?;
         session.show(&answer)?;
-        eprintln!("{}", answer.summary());
+        demo::note(answer.summary());
         Ok(answer.ending.success()?)
     })
     .await

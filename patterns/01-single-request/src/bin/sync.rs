@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             &session.prompt("Explain quantum computing in simple terms"),
         )?;
         session.show(&answer)?;
-        eprintln!("{}", answer.summary());
+        demo::note(answer.summary());
         Ok(answer.ending.success()?)
     })
 }

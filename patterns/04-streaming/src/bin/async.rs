@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         let open = generate_stream_async(&client, &prompt);
         let story = follow_async(open, &mut session.out(), stop).await?;
         session.close(&story)?;
-        eprintln!("{}", story.summary());
+        demo::note(story.summary());
         story.ending.success()
     })
     .await

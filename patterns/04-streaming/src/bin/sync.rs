@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         let open = move || generate_stream(&client, &prompt);
         let story = follow(open, &mut session.out(), &stop)?;
         session.close(&story)?;
-        eprintln!("{}", story.summary());
+        demo::note(story.summary());
         story.ending.success()
     })
 }

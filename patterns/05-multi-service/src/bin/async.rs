@@ -13,10 +13,11 @@ async fn main() -> ExitCode {
         let text = session.prompt(TEXT);
         let started = Instant::now();
         comprehensive_analysis_in_turn_async(&client, &text, Limits::default()).await;
-        eprintln!("in turn: {:.2?}", started.elapsed());
+        demo::note(format!("in turn: {:.2?}", started.elapsed()));
         let started = Instant::now();
         let analysis = comprehensive_analysis_async(&client, &text, Limits::default()).await;
-        eprintln!("at once: {:.2?}\n{}", started.elapsed(), analysis.states());
+        let (elapsed, states) = (started.elapsed(), analysis.states());
+        demo::note(format!("at once: {elapsed:.2?}\n{states}"));
         session.show(&analysis)?;
         Ok(analysis.success()?)
     })

@@ -12,10 +12,11 @@ fn main() -> ExitCode {
         let text = session.prompt(TEXT);
         let started = Instant::now();
         comprehensive_analysis_in_turn(&client, &text, Limits::default());
-        eprintln!("in turn: {:.2?}", started.elapsed());
+        demo::note(format!("in turn: {:.2?}", started.elapsed()));
         let started = Instant::now();
         let analysis = comprehensive_analysis(&client, &text, Limits::default());
-        eprintln!("at once: {:.2?}\n{}", started.elapsed(), analysis.states());
+        let (elapsed, states) = (started.elapsed(), analysis.states());
+        demo::note(format!("at once: {elapsed:.2?}\n{states}"));
         session.show(&analysis)?;
         Ok(analysis.success()?)
     })

@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
             ..Policy::default()
         };
         let prompt = session.prompt("Explain quantum computing in simple terms");
-        let notify = |failed: &retry::Failed<'_, _>| eprintln!("{failed}");
+        let notify = |failed: &retry::Failed<'_, _>| demo::note(failed);
         let answer = generate_text_async(&client, &policy, &prompt, notify).await?;
         Ok(session.show(&answer)?)
     })

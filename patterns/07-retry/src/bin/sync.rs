@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             ..Policy::default()
         };
         let prompt = session.prompt("Explain quantum computing in simple terms");
-        let answer = generate_text(&client, &policy, &prompt, |failed| eprintln!("{failed}"))?;
+        let answer = generate_text(&client, &policy, &prompt, |failed| demo::note(failed))?;
         Ok(session.show(&answer)?)
     })
 }
