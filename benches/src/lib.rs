@@ -8,8 +8,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ai_core::install_tls_provider;
 use ai_mock::{Builder, Mock};
 use cpu_time::ProcessTime;
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The argument that makes a bench program the mock's process instead.
 const SERVE: &str = "--serve-mock";
@@ -42,6 +45,54 @@ impl MockProcess {
             base_url: base_url.trim().to_owned(),
         })
     }
+}
+
+/// A request as the mock saw it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Seen {
+    arrived_ms: f64,
+    /// The status it got, if any.
+    pub status: Option<u16>,
+}
+
+impl Seen {
+    /// When it had been read, since the mock started.
+    pub fn arrived(&self) -> Duration {
+        Duration::from_secs_f64(self.arrived_ms / 1000.0)
+    }
+}
+
+impl MockProcess {
+    /// Changes how it behaves, by the names of the control API.
+    ///
+    /// # Errors
+    /// Those of the network, and a setting that it does not know.
+    pub fn set(&self, settings: &Value) -> Result<(), reqwest::Error> {
+        let request = control().patch(self.control_url("settings"));
+        request.json(settings).send()?.error_for_status()?;
+        Ok(())
+    }
+
+    /// What it was asked so far, in the order of arrival.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn log(&self) -> Result<Vec<Seen>, reqwest::Error> {
+        control().get(self.control_url("log")).send()?.json()
+    }
+
+    fn control_url(&self, what: &str) -> String {
+        let server = self.base_url.trim_end_matches("/v1");
+        format!("{server}/_mock/{what}")
+    }
+}
+
+/// Its connections are its own, so that those which are measured stay cold.
+fn control() -> reqwest::blocking::Client {
+    install_tls_provider();
+    // A proxy in the environment would catch 127.0.0.1.
+    let client = reqwest::blocking::Client::builder().no_proxy();
+    client.build().expect("a client can be built")
 }
 
 impl Drop for MockProcess {

@@ -1,99 +1,257 @@
-//! Whether the limiter of pattern 3 keeps a server's limit, and how much of it it uses.
-//! `cargo run --release -p benches --bin rate-limit -- --runs 20`
+//! Whether the limiter of pattern 3 keeps a server's limit, and how much of it it uses; and the
+//! guide's beside it. `cargo run --release -p benches --bin rate-limit -- --runs 20 --check`
 //!
 //! 1,500 requests at 600 in any 10 s, 64 at one time, over connections that are not yet open. The
-//! server counts by its own clock, and refuses what is over.
+//! server counts by its own clock and refuses what is over, and its log says what it counted.
+//!
+//! `--check` fails if the limit was broken or too little of it used. `--short` is for CI: a tenth of
+//! everything, and of the share nothing is required, since it says more of the machine there.
 
 use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ai_core::{AsyncClient, Config, SyncClient};
-use ai_mock::{Latency, Quota};
-use benches::{MockProcess, Spread, serve_if_asked};
+use ai_core::{AsyncClient, Config, Error, SyncClient};
+use benches::{MockProcess, Seen, Spread, serve_if_asked};
+use demo::fullest_window;
 use rate_limited_batch::{
-    AsyncLimiter, Batch, Limiter, Limits, ask, ask_async, process_batch, process_batch_async,
+    AsyncLimiter, Batch, Failure, Limiter, Limits, ask, ask_async, process_batch,
+    process_batch_async,
+};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+#[path = "../../../patterns/03-rate-limited-batch/examples/as_written.rs"]
+#[allow(dead_code)] // Its main is not called.
+mod as_written;
+
+/// The load, and what the server allows.
+#[derive(Clone, Copy)]
+struct Load {
+    prompts: u32,
+    requests: u32,
+    window: Duration,
+    at_once: NonZeroUsize,
+}
+
+const FULL: Load = Load {
+    prompts: 1500,
+    requests: 600,
+    window: Duration::from_secs(10),
+    at_once: NonZeroUsize::new(64).expect("64 is not 0"),
 };
 
-const REQUESTS: u32 = 600;
-const WINDOW: Duration = Duration::from_secs(10);
-const PROMPTS: usize = 1500;
+const SHORT: Load = Load {
+    prompts: 150,
+    requests: 60,
+    window: Duration::from_secs(1),
+    at_once: NonZeroUsize::new(16).expect("16 is not 0"),
+};
+
+/// The least latency in every case, without which no request can be answered.
 const LATENCY: Duration = Duration::from_millis(50);
 
-fn main() {
-    serve_if_asked(|mock| {
-        let quota = Quota {
-            requests: Some(REQUESTS),
-            tokens: None,
-            window: WINDOW,
-        };
-        mock.latency(Latency::Fixed(LATENCY)).quota(quota)
-    });
-    let runs = runs();
-    for paced in [false, true] {
+/// How it is sent, how long an answer takes, and the least share of the ideal that will do.
+const CASES: [(&str, bool, &str, f64); 3] = [
+    ("window", false, "50ms", 0.96),
+    ("window", false, "50ms..150ms", 0.95),
+    ("paced", true, "50ms", 0.99),
+];
+
+fn main() -> ExitCode {
+    serve_if_asked(|mock| mock);
+    let Some(Arguments { runs, check, short }) = Arguments::read() else {
+        eprintln!("usage: rate-limit [--runs N] [--check] [--short]");
+        return ExitCode::from(2);
+    };
+    let load = if short { SHORT } else { FULL };
+    println!(
+        "{} requests at {} in any {:?}, {} at one time, {runs} runs each",
+        load.prompts, load.requests, load.window, load.at_once
+    );
+    let mut kept = true;
+    // The first case is the second made easier.
+    let cases = if short { &CASES[1..] } else { &CASES[..] };
+    for &(policy, paced, latency, least) in cases {
         for (version, run) in VERSIONS {
-            let outcomes: Vec<_> = (0..runs).map(|_| once(run, paced)).collect();
-            let over = outcomes.iter().filter(|(refused, _)| *refused > 0).count();
-            let refused: usize = outcomes.iter().map(|(refused, _)| refused).sum();
-            let share = Spread::of(outcomes.iter().map(|(_, share)| *share).collect());
-            let policy = if paced { "paced " } else { "window" };
-            println!(
-                "{policy} {version}  {over} of {runs} runs over the limit, {refused} refused, \
-                 share of the ideal {share}"
-            );
+            let runs = 0..runs;
+            let outcomes: Vec<_> = runs
+                .map(|seed| once(run, load, paced, latency, seed))
+                .collect();
+            let sum = Outcome::sum(&outcomes);
+            let share = Spread::of(outcomes.iter().map(|outcome| outcome.share).collect());
+            println!("{policy:<6} {latency:<11} {version:<5}  {sum}, share of the ideal {share}");
+            kept &= sum.is_clean() && (short || share.median >= least);
         }
+    }
+    let guide = once(as_the_guide, load, false, "50ms", 0);
+    println!("the guide's limiter       {guide}");
+    // If it kept the limit, the lesson would be wrong.
+    kept &= guide.over > 0;
+    if check && !kept {
+        eprintln!("error: a limit was broken, or less of it was used than required; see above");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+struct Arguments {
+    runs: u64,
+    check: bool,
+    short: bool,
+}
+
+impl Arguments {
+    fn read() -> Option<Arguments> {
+        let (mut runs, mut check, mut short) = (1, false, false);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--runs" => runs = arguments.next()?.parse().ok().filter(|runs| *runs > 0)?,
+                "--check" => check = true,
+                "--short" => short = true,
+                _ => return None,
+            }
+        }
+        Some(Arguments { runs, check, short })
     }
 }
 
-/// How often to run each, as `--runs n` says.
-fn runs() -> usize {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--runs");
-    arguments
-        .nth(1)
-        .and_then(|runs| runs.parse().ok())
-        .unwrap_or(1)
-        .max(1)
+/// What one run, or several, came to.
+#[derive(Default)]
+struct Outcome {
+    runs: usize,
+    /// Requests that arrived, and the most of them in one window.
+    arrived: usize,
+    fullest: usize,
+    /// Runs in which a window held more than the limit.
+    over: usize,
+    /// Requests that were refused with a 429.
+    refused: usize,
+    /// Whatever else went wrong.
+    failed: usize,
+    /// The ideal time over the time it took.
+    share: f64,
 }
 
-/// One run, with a server and connections of its own: how many were refused, and the ideal time
-/// over the time it took.
-fn once(run: Version, paced: bool) -> (usize, f64) {
+impl Outcome {
+    fn sum(outcomes: &[Outcome]) -> Outcome {
+        outcomes
+            .iter()
+            .fold(Outcome::default(), |sum, one| Outcome {
+                runs: sum.runs + one.runs,
+                arrived: sum.arrived + one.arrived,
+                fullest: sum.fullest.max(one.fullest),
+                over: sum.over + one.over,
+                refused: sum.refused + one.refused,
+                failed: sum.failed + one.failed,
+                share: 0.0,
+            })
+    }
+
+    fn is_clean(&self) -> bool {
+        self.over == 0 && self.refused == 0 && self.failed == 0
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} of {} runs over the limit (most in a window {}), {} of {} requests refused, \
+             {} failed otherwise",
+            self.over, self.runs, self.fullest, self.refused, self.arrived, self.failed
+        )
+    }
+}
+
+/// One run, with a server and connections of its own.
+fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outcome {
     let mock = MockProcess::start().expect("the server starts");
+    let settings = json!({
+        "latency": latency,
+        "rpm": load.requests,
+        "window": format!("{}s", load.window.as_secs_f64()),
+        "seed": seed,
+    });
+    mock.set(&settings)
+        .expect("the server knows these settings");
     let config = Config::new(&mock.base_url, "sk-bench").expect("the mock's URL is valid");
     let limits = Limits {
-        concurrency: NonZeroUsize::new(64).expect("64 is not 0"),
+        concurrency: load.at_once,
         paced,
-        ..Limits::new(REQUESTS, WINDOW)
+        ..Limits::new(load.requests, load.window)
     };
-    let prompts: Vec<_> = (0..PROMPTS)
+    let prompts: Vec<_> = (0..load.prompts)
         .map(|i| format!("Summarize topic {i}"))
         .collect();
-    let started = Instant::now();
-    let batch = run(config, limits, &prompts);
-    let took = started.elapsed();
+    let (failed, took) = run(config, limits, &prompts);
+    let log = mock.log().expect("the server tells its log");
     let ideal = match paced {
         // The last one of evenly spaced requests begins after all the intervals before it.
-        true => WINDOW / REQUESTS * (PROMPTS as u32 - 1) + LATENCY,
+        true => load.window / load.requests * (load.prompts - 1) + LATENCY,
         // Two windows are full, and the third is begun.
-        false => WINDOW * (PROMPTS as u32 / REQUESTS) + LATENCY,
+        false => load.window * (load.prompts / load.requests) + LATENCY,
     };
-    let refused = batch.items.len() - batch.successful();
-    (refused, ideal.as_secs_f64() / took.as_secs_f64())
+    let fullest = fullest_window(log.iter().map(Seen::arrived), load.window);
+    Outcome {
+        runs: 1,
+        arrived: log.len(),
+        fullest,
+        over: usize::from(fullest > load.requests as usize),
+        refused: log.iter().filter(|seen| seen.status == Some(429)).count(),
+        failed,
+        share: ideal.as_secs_f64() / took.as_secs_f64(),
+    }
 }
 
-type Version = fn(Config, Limits, &[String]) -> Batch;
+/// Sends all prompts: how many failed for another reason than a 429, and how long it took, from the
+/// first request to the last answer.
+type Version = fn(Config, Limits, &[String]) -> (usize, Duration);
 
 const VERSIONS: [(&str, Version); 2] = [
-    ("sync ", |config, limits, prompts| {
+    ("sync", |config, limits, prompts| {
         let client = SyncClient::new(config).expect("a client can be built");
+        let started = Instant::now();
         let limiter = Limiter::new(limits);
-        process_batch(&limiter, prompts, |prompt| ask(&client, prompt))
+        let batch = process_batch(&limiter, prompts, |prompt| ask(&client, prompt));
+        (failed(&batch), started.elapsed())
     }),
     ("async", |config, limits, prompts| {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
         runtime.block_on(async {
             let client = AsyncClient::new(config).expect("a client can be built");
+            let started = Instant::now();
             let limiter = AsyncLimiter::new(limits);
-            process_batch_async(&limiter, prompts, |prompt| ask_async(&client, prompt)).await
+            let ask = |prompt| ask_async(&client, prompt);
+            let batch = process_batch_async(&limiter, prompts, ask).await;
+            (failed(&batch), started.elapsed())
         })
     }),
 ];
+
+fn failed(batch: &Batch) -> usize {
+    let results = batch
+        .items
+        .iter()
+        .filter_map(|item| item.result.as_ref().err());
+    results
+        .filter(|failure| !matches!(failure, Failure::Call(Error::RateLimited(_))))
+        .count()
+}
+
+/// The guide's limiter under the same load.
+fn as_the_guide(config: Config, limits: Limits, prompts: &[String]) -> (usize, Duration) {
+    let guides = as_written::RateLimitedAIProcessor {
+        client: AsyncClient::new(config).expect("a client can be built"),
+        requests_per_minute: limits.requests as usize,
+        minute: limits.length,
+        semaphore: Semaphore::new(limits.concurrency.get()),
+        request_times: Mutex::default(),
+    };
+    let started = Instant::now();
+    guides.process_batch(prompts);
+    // It tells a refusal and a failure apart by their texts only; the server's log does better.
+    (0, started.elapsed())
+}

@@ -21,10 +21,10 @@ pub async fn process_single<'a, F: Future<Output = Result<Answer, Error>>>(
             let result = call(prompt).await;
             // The call returns after the last byte, which is later than the first evidence. The
             // slot lives a little longer than it must: safe, and it costs no more than the body.
-            slot.finish(&result);
+            slot.finish(&batch::feedback(&result));
             result.map(|answer| answer.text).map_err(Failure::Call)
         }
-        Err(error) => Err(Failure::TooLarge(error)),
+        Err(error) => Err(Failure::NoSlot(error)),
     };
     Item {
         prompt: prompt.to_owned(),

@@ -8,7 +8,8 @@ use ai_core::{ChatRequest, ChatResponse, Config, Error, Reply};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::limits::{Limits, TooLarge};
+use crate::feedback::Feedback;
+use crate::limits::{Limits, NoSlot};
 
 /// The guide's limit.
 pub const REQUESTS_PER_MINUTE: u32 = 60;
@@ -34,6 +35,7 @@ impl Limits {
             tokens: None,
             concurrency: BATCH_SIZE,
             length,
+            margin: None,
             paced: false,
             trued_up: false,
         }
@@ -56,8 +58,8 @@ pub struct Item {
 /// Why a prompt has no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
-    /// It was not sent: no window is large enough.
-    TooLarge(TooLarge),
+    /// It was not sent.
+    NoSlot(NoSlot),
     /// The call failed. It is not tried again: that is pattern 7's business, and each attempt must
     /// queue up again.
     Call(Error),
@@ -75,48 +77,18 @@ pub struct Batch {
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// The tokens of prompt and answer, if the server tells.
-    pub tokens: Option<u64>,
-    /// How many requests the server says are left, and in how long all are there again.
-    pub left: Option<(u64, Duration)>,
+    /// What the limiter learns from it.
+    pub feedback: Feedback,
 }
 
 impl Answer {
     /// Sorts out a reply.
     pub(crate) fn new(reply: Reply<ChatResponse>, config: &Config) -> Result<Answer, Error> {
-        let header = |name| reply.headers.get(name)?.to_str().ok();
-        let remaining = header("x-ratelimit-remaining-requests").and_then(|text| text.parse().ok());
-        let reset = header("x-ratelimit-reset-requests").and_then(go_duration);
-        let tokens = reply
-            .usage
-            .map(|usage| usage.input_tokens.saturating_add(usage.output_tokens));
         Ok(Answer {
-            left: remaining.zip(reset),
-            tokens,
+            feedback: Feedback::of_reply(&reply.headers, reply.usage),
             text: reply.value.into_finished_text(config.finish_policy)?,
         })
     }
-}
-
-/// Reads `6m0s`, `1.5s` or `20ms`, as OpenAI writes them (it is Go's notation).
-fn go_duration(text: &str) -> Option<Duration> {
-    let (mut rest, mut seconds) = (text, 0.0);
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| c.is_ascii_alphabetic())?;
-        let unit = &rest[number..];
-        let end = unit.find(|c: char| !c.is_ascii_alphabetic());
-        let (unit, after) = unit.split_at(end.unwrap_or(unit.len()));
-        let size = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return None,
-        };
-        seconds += rest[..number].parse::<f64>().ok()? * size;
-        rest = after;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The request for a prompt.
@@ -132,14 +104,11 @@ pub(crate) fn most_tokens(prompt: &str) -> u64 {
     (prompt.chars().count() as u64).div_ceil(4) + u64::from(MAX_TOKENS)
 }
 
-/// How long to let nobody go after this error, if the server asks for that.
-pub(crate) fn pause(error: &Error) -> Option<Duration> {
-    // A window that is full is empty again after one window. Who says "in a day" is not obeyed,
-    // or one garbled header would silence the program for that day.
-    const LONGEST: Duration = Duration::from_secs(120);
-    match error {
-        Error::RateLimited(refusal) => refusal.retry_after.map(|time| time.min(LONGEST)),
-        _ => None,
+/// What a call teaches the limiter, however it ended.
+pub(crate) fn feedback(result: &Result<Answer, Error>) -> Feedback {
+    match result {
+        Ok(answer) => answer.feedback,
+        Err(error) => Feedback::of_error(error),
     }
 }
 
@@ -195,7 +164,7 @@ impl fmt::Display for Batch {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::TooLarge(error) => error.fmt(f),
+            Failure::NoSlot(error) => error.fmt(f),
             Failure::Call(error) => error.fmt(f),
         }
     }

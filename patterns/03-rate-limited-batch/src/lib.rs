@@ -6,11 +6,12 @@
 //! it is under way, and for one window after the first sign that the server has counted it.
 //!
 //! Read `window.rs` (who may go now: pure), then `sync.rs`, then `async.rs` beside it. Beside them
-//! stand `limits.rs` and `pace.rs` (evenly spaced instead of in bursts), also pure, and the two
-//! limiters, which wait as the window says.
+//! stand `limits.rs`, `feedback.rs` (what an ended call teaches) and `pace.rs` (evenly spaced instead
+//! of in bursts), also pure, and the two limiters, which wait as the window says.
 
 mod r#async;
 mod batch;
+mod feedback;
 mod limiter_async;
 mod limiter_sync;
 mod limits;
@@ -24,9 +25,10 @@ pub use r#async::{
 pub use batch::{
     Answer, BATCH_SIZE, Batch, Failure, Item, MAX_TOKENS, REQUESTS_PER_MINUTE, topics,
 };
+pub use feedback::{Feedback, Left};
 pub use limiter_async::{Limiter as AsyncLimiter, Slot as AsyncSlot};
 pub use limiter_sync::{Limiter, Slot};
-pub use limits::{Limits, TooLarge};
+pub use limits::{Limits, NoSlot, TooLarge};
 pub use pace::Pace;
 pub use sync::{ask, process_batch, process_single};
 pub use window::{Ticket, Turn, Window};

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ai_core::Error;
 use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::batch::{self, Answer, in_order};
-use crate::limits::{Limits, TooLarge};
+use crate::batch::in_order;
+use crate::feedback::Feedback;
+use crate::limits::{Limits, NoSlot};
 use crate::window::{Ticket, Turn, Window};
 
 /// Lets callers through one after another, as the limits allow. Share it by reference.
@@ -50,8 +50,26 @@ impl Limiter {
     /// Waits for a slot for a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it never fits; that is known at once.
-    pub async fn enter(&self, tokens: u64) -> Result<Slot<'_>, TooLarge> {
+    /// When it never fits; that is known at once. And when the limiter is closed.
+    pub async fn enter(&self, tokens: u64) -> Result<Slot<'_>, NoSlot> {
+        self.enter_until(tokens, None).await
+    }
+
+    /// As [`enter`](Self::enter), and waits for so long at most.
+    ///
+    /// # Errors
+    /// Also when there is none in time.
+    pub async fn enter_within(&self, tokens: u64, limit: Duration) -> Result<Slot<'_>, NoSlot> {
+        // A limit that is later than time can count is none.
+        self.enter_until(tokens, self.now().checked_add(limit))
+            .await
+    }
+
+    async fn enter_until(
+        &self,
+        tokens: u64,
+        deadline: Option<Duration>,
+    ) -> Result<Slot<'_>, NoSlot> {
         let bell = Arc::new(Notify::new());
         let ticket = {
             let mut queue = lock(&self.queue);
@@ -64,15 +82,30 @@ impl Limiter {
         let slot = Slot { limiter, ticket };
         loop {
             let now = self.now();
-            let turn = self.poll(ticket, now);
-            match turn {
+            let wake = match self.poll(ticket, now) {
                 Turn::Go => return Ok(slot),
-                Turn::WaitUntil(time) => {
-                    // Elapsed or rung: either way it is time to ask again.
-                    let _ = timeout(time - now, bell.notified()).await;
+                Turn::Closed => return Err(NoSlot::Closed),
+                _ if deadline.is_some_and(|deadline| deadline <= now) => {
+                    return Err(NoSlot::Elapsed);
                 }
-                Turn::Wait => bell.notified().await,
+                Turn::WaitUntil(time) => Some(deadline.map_or(time, |deadline| time.min(deadline))),
+                Turn::Wait => deadline,
+            };
+            match wake {
+                // Elapsed or rung: either way it is time to ask again.
+                Some(time) => drop(timeout(time - now, bell.notified()).await),
+                // No timer for those who wait behind the head: only the head waits on time.
+                None => bell.notified().await,
             }
+        }
+    }
+
+    /// Lets nobody go any more: who waits is told so at once, and who is under way goes on.
+    pub fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.window.close();
+        for bell in queue.bells.values() {
+            bell.notify_one();
         }
     }
 
@@ -122,24 +155,27 @@ pub struct Slot<'a> {
 }
 
 impl Slot<'_> {
+    /// The answer has begun: the server has counted the request. Who reads a stream says so at its
+    /// head, and the slot expires the sooner.
+    pub fn seen(&self) {
+        let now = self.limiter.now();
+        let mut queue = lock(&self.limiter.queue);
+        queue.window.seen(self.ticket, now);
+        self.limiter.ring(queue);
+    }
+
     /// Says how the call ended. The limiter learns from it.
-    pub fn finish(self, result: &Result<Answer, Error>) {
+    pub fn finish(self, feedback: &Feedback) {
         let now = self.limiter.now();
         let window = &mut lock(&self.limiter.queue).window;
-        match result {
-            Ok(answer) => {
-                window.finished(self.ticket, answer.tokens, now);
-                if let Some((remaining, reset)) = answer.left {
-                    window.left(remaining, reset, now);
-                }
-            }
-            Err(error) => {
-                window.finished(self.ticket, None, now);
-                if let Some(time) = batch::pause(error) {
-                    window.pause(now + time);
-                }
-            }
-        }
+        window.finished(self.ticket, feedback, now);
+    }
+
+    /// The request was not sent, not a byte of it: gives everything back at once, but for its time
+    /// by the pace, and wakes the next one.
+    pub fn unsent(self) {
+        // It is dropped then, and that wakes the next one.
+        lock(&self.limiter.queue).window.unsent(self.ticket);
     }
 }
 

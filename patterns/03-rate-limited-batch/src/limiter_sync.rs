@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ai_core::{Clock, Error, Signal, SystemClock};
+use ai_core::{Clock, Signal, SystemClock};
 
-use crate::batch::{self, Answer, in_order};
-use crate::limits::{Limits, TooLarge};
+use crate::batch::in_order;
+use crate::feedback::Feedback;
+use crate::limits::{Limits, NoSlot};
 use crate::window::{Ticket, Turn, Window};
 
 /// Lets callers through one after another, as the limits allow. Share it by reference.
@@ -54,8 +55,21 @@ impl<C: Clock> Limiter<C> {
     /// Waits for a slot for a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it never fits; that is known at once.
-    pub fn enter(&self, tokens: u64) -> Result<Slot<'_, C>, TooLarge> {
+    /// When it never fits; that is known at once. And when the limiter is closed.
+    pub fn enter(&self, tokens: u64) -> Result<Slot<'_, C>, NoSlot> {
+        self.enter_until(tokens, None)
+    }
+
+    /// As [`enter`](Self::enter), and waits for so long at most.
+    ///
+    /// # Errors
+    /// Also when there is none in time.
+    pub fn enter_within(&self, tokens: u64, limit: Duration) -> Result<Slot<'_, C>, NoSlot> {
+        // A limit that is later than time can count is none.
+        self.enter_until(tokens, self.now().checked_add(limit))
+    }
+
+    fn enter_until(&self, tokens: u64, deadline: Option<Duration>) -> Result<Slot<'_, C>, NoSlot> {
         let bell = Arc::new(Signal::new());
         let ticket = {
             let mut queue = lock(&self.queue);
@@ -68,12 +82,25 @@ impl<C: Clock> Limiter<C> {
         let slot = Slot { limiter, ticket };
         loop {
             let now = self.now();
-            let turn = self.poll(ticket, now);
-            match turn {
+            let wake = match self.poll(ticket, now) {
                 Turn::Go => return Ok(slot),
-                Turn::WaitUntil(time) => self.clock.wait(&bell, Some(time - now)),
-                Turn::Wait => self.clock.wait(&bell, None),
-            }
+                Turn::Closed => return Err(NoSlot::Closed),
+                _ if deadline.is_some_and(|deadline| deadline <= now) => {
+                    return Err(NoSlot::Elapsed);
+                }
+                Turn::WaitUntil(time) => Some(deadline.map_or(time, |deadline| time.min(deadline))),
+                Turn::Wait => deadline,
+            };
+            self.clock.wait(&bell, wake.map(|time| time - now));
+        }
+    }
+
+    /// Lets nobody go any more: who waits is told so at once, and who is under way goes on.
+    pub fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.window.close();
+        for bell in queue.bells.values() {
+            self.clock.ring(bell);
         }
     }
 
@@ -135,24 +162,27 @@ pub struct Slot<'a, C: Clock = SystemClock> {
 }
 
 impl<C: Clock> Slot<'_, C> {
+    /// The answer has begun: the server has counted the request. Who reads a stream says so at its
+    /// head, and the slot expires the sooner.
+    pub fn seen(&self) {
+        let now = self.limiter.now();
+        let mut queue = lock(&self.limiter.queue);
+        queue.window.seen(self.ticket, now);
+        self.limiter.ring(queue);
+    }
+
     /// Says how the call ended. The limiter learns from it.
-    pub fn finish(self, result: &Result<Answer, Error>) {
+    pub fn finish(self, feedback: &Feedback) {
         let now = self.limiter.now();
         let window = &mut lock(&self.limiter.queue).window;
-        match result {
-            Ok(answer) => {
-                window.finished(self.ticket, answer.tokens, now);
-                if let Some((remaining, reset)) = answer.left {
-                    window.left(remaining, reset, now);
-                }
-            }
-            Err(error) => {
-                window.finished(self.ticket, None, now);
-                if let Some(time) = batch::pause(error) {
-                    window.pause(now + time);
-                }
-            }
-        }
+        window.finished(self.ticket, feedback, now);
+    }
+
+    /// The request was not sent, not a byte of it: gives everything back at once, but for its time
+    /// by the pace, and wakes the next one.
+    pub fn unsent(self) {
+        // It is dropped then, and that wakes the next one.
+        lock(&self.limiter.queue).window.unsent(self.ticket);
     }
 }
 

@@ -15,6 +15,12 @@ pub struct Limits {
     pub concurrency: NonZeroUsize,
     /// How long a window is.
     pub length: Duration,
+    /// When a slot expires: `None`, one window after the first evidence that the server has counted
+    /// the request. `Some`, one window and so much after it was *sent*, whatever is heard of it.
+    ///
+    /// The second wastes less where answers take long, and breaks the limit as soon as a request
+    /// takes longer than this to be counted. The README has figures.
+    pub margin: Option<Duration>,
     /// Whether requests are evenly spaced, too, and don't go in a burst when a window begins.
     pub paced: bool,
     /// Whether the server gives tokens back that an answer did not use. OpenAI does not: it counts
@@ -59,11 +65,42 @@ impl fmt::Display for TooLarge {
     }
 }
 
+/// Why there is no slot. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoSlot {
+    /// There never will be: no window is large enough.
+    TooLarge(TooLarge),
+    /// There was none in time.
+    Elapsed,
+    /// The limiter is closed.
+    Closed,
+}
+
+impl std::error::Error for NoSlot {}
+
+impl fmt::Display for NoSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoSlot::TooLarge(error) => error.fmt(f),
+            NoSlot::Elapsed => f.write_str("not sent: its turn under the rate limit was too late"),
+            NoSlot::Closed => f.write_str("not sent: the rate limiter is closed"),
+        }
+    }
+}
+
 /// What requests take of a window.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) requests: u64,
     pub(crate) tokens: u64,
+}
+
+impl Cost {
+    /// What one request takes.
+    pub(crate) fn of(tokens: u64) -> Cost {
+        let requests = 1;
+        Cost { requests, tokens }
+    }
 }
 
 impl std::ops::Add for Cost {

@@ -13,6 +13,10 @@ pub struct Pace {
     next: Duration,
 }
 
+/// What timers and schedulers may be late by. Above a hundred requests a second that is more than
+/// an interval, and who made up for one of them at most would be slower with every delay.
+const GRAIN: Duration = Duration::from_millis(10);
+
 impl Pace {
     /// One request each `interval`; the first may go at once.
     pub fn new(interval: Duration) -> Pace {
@@ -29,6 +33,7 @@ impl Pace {
     pub fn go(&mut self, now: Duration) {
         // The slot's own time, not `now`, or lateness would add up. And at most one interval ago,
         // or all that was missed would be made up for at once.
-        self.next = self.next.max(now.saturating_sub(self.interval)) + self.interval;
+        let longest_ago = now.saturating_sub(self.interval.max(GRAIN));
+        self.next = self.next.max(longest_ago) + self.interval;
     }
 }

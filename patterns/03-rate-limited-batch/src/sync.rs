@@ -19,10 +19,10 @@ pub fn process_single(
             let result = call(prompt);
             // The call returns after the last byte, which is later than the first evidence. The
             // slot lives a little longer than it must: safe, and it costs no more than the body.
-            slot.finish(&result);
+            slot.finish(&batch::feedback(&result));
             result.map(|answer| answer.text).map_err(Failure::Call)
         }
-        Err(error) => Err(Failure::TooLarge(error)),
+        Err(error) => Err(Failure::NoSlot(error)),
     };
     Item {
         prompt: prompt.to_owned(),

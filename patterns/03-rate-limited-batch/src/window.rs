@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::limits::{Cost, Limits, TooLarge};
+use crate::feedback::Feedback;
+use crate::limits::{Cost, Limits, NoSlot, TooLarge};
 use crate::pace::Pace;
 
 /// A queue in front of a server that allows so many requests and tokens in any window of time.
@@ -13,7 +14,7 @@ use crate::pace::Pace;
 /// A request takes its slot before it is sent, holds it while it is under way, and gives it back
 /// one window after it was [`seen`](Self::seen): when the answer, or a failure, shows that the
 /// server has counted it. At that time the server's own count of it has expired, whenever between
-/// the two that was made.
+/// the two that was made. ([`Limits::margin`] is the other policy.)
 #[derive(Debug)]
 pub struct Window {
     limits: Limits,
@@ -26,7 +27,13 @@ pub struct Window {
     /// When the slots expire that have been seen.
     expiries: BTreeSet<(Duration, Ticket)>,
     used: Cost,
-    under_way: BTreeSet<Ticket>,
+    /// All that was ever given back.
+    freed: Cost,
+    /// Whose call has not ended, and what `freed` was when it was sent.
+    under_way: BTreeMap<Ticket, Cost>,
+    /// What the head of the queue was told last.
+    told: Turn,
+    closed: bool,
     next: u64,
 }
 
@@ -40,10 +47,7 @@ impl Window {
         let paced = self.pace.map_or(Duration::ZERO, |pace| pace.next());
         let mut at = self.paused_until.max(paced);
         // All budgets are looked at together, so that none is held while another is waited for.
-        let want = Cost {
-            requests: 1,
-            tokens,
-        };
+        let want = Cost::of(tokens);
         let mut used = self.used;
         for (expires, ticket) in &self.expiries {
             if self.limits.allow(used + want) {
@@ -61,8 +65,8 @@ impl Window {
     }
 }
 
-/// What the one who asks has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the one who asks has to do. The sooner he may go, the smaller it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// Send it now: the slot is taken.
     Go,
@@ -70,6 +74,8 @@ pub enum Turn {
     WaitUntil(Duration),
     /// Ask again when told that something has changed.
     Wait,
+    /// Give up: nobody goes any more.
+    Closed,
 }
 
 /// A place in the queue. Older ones are smaller.
@@ -94,7 +100,10 @@ impl Window {
             slots: BTreeMap::new(),
             expiries: BTreeSet::new(),
             used: Cost::default(),
-            under_way: BTreeSet::new(),
+            freed: Cost::default(),
+            under_way: BTreeMap::new(),
+            told: Turn::Wait,
+            closed: false,
             next: 0,
         }
     }
@@ -102,79 +111,145 @@ impl Window {
     /// Queues up with a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it is larger than a whole window. It would wait for ever, and all behind it.
-    pub fn enter(&mut self, tokens: u64) -> Result<Ticket, TooLarge> {
+    /// When it is larger than a whole window: it would wait for ever, and all behind it. And when
+    /// the window is closed.
+    pub fn enter(&mut self, tokens: u64) -> Result<Ticket, NoSlot> {
         let limits = self.limits;
-        if !limits.allow(Cost {
-            requests: 1,
-            tokens,
-        }) {
-            return Err(TooLarge { tokens, limits });
+        if !limits.allow(Cost::of(tokens)) {
+            return Err(NoSlot::TooLarge(TooLarge { tokens, limits }));
         }
-        let ticket = Ticket(self.next);
-        self.next += 1;
+        if self.closed {
+            return Err(NoSlot::Closed);
+        }
+        let ticket = self.ticket();
         self.waiting.insert(ticket, tokens);
         Ok(ticket)
     }
 
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        ticket
+    }
+
     /// Asks whether it is this ticket's turn. With [`Turn::Go`] its slot is taken.
     pub fn poll(&mut self, ticket: Ticket, now: Duration) -> Turn {
-        let Some((head, tokens)) = self.waiting.first_key_value() else {
-            return Turn::Wait;
-        };
+        if self.closed {
+            return Turn::Closed;
+        }
         // First come, first served, also when a smaller one further back would fit: large ones
         // would wait for ever.
-        if *head != ticket {
+        let head = self.waiting.first_key_value();
+        let Some((_, &tokens)) = head.filter(|(head, _)| **head == ticket) else {
             return Turn::Wait;
-        }
-        let tokens = *tokens;
+        };
         let turn = self.turn_of(tokens, now);
+        self.told = turn;
         if turn == Turn::Go {
-            self.waiting.remove(&ticket);
-            let cost = Cost {
-                requests: 1,
-                tokens,
-            };
-            let expires = None;
-            self.slots.insert(ticket, Slot { cost, expires });
-            self.used = self.used + cost;
-            self.under_way.insert(ticket);
-            self.pace.iter_mut().for_each(|pace| pace.go(now));
+            self.take(ticket, tokens, now);
         }
         turn
     }
 
-    /// Whether it is worth while to tell the head of the queue that something has changed.
+    fn take(&mut self, ticket: Ticket, tokens: u64, now: Duration) {
+        self.waiting.remove(&ticket);
+        // The next one has not been told anything.
+        self.told = Turn::Wait;
+        self.under_way.insert(ticket, self.freed);
+        self.pace.iter_mut().for_each(|pace| pace.go(now));
+        self.occupy(ticket, Cost::of(tokens));
+        if let Some(margin) = self.limits.margin {
+            self.expire_at(ticket, now + self.limits.length + margin);
+        }
+    }
+
+    fn occupy(&mut self, ticket: Ticket, cost: Cost) {
+        let expires = None;
+        self.slots.insert(ticket, Slot { cost, expires });
+        self.used = self.used + cost;
+    }
+
+    /// Whether the head of the queue may go sooner than it was told.
     pub fn is_open(&mut self, now: Duration) -> bool {
         let head = self.waiting.first_key_value();
         head.map(|(_, tokens)| *tokens)
-            .is_some_and(|tokens| self.turn_of(tokens, now) != Turn::Wait)
+            .is_some_and(|tokens| self.turn_of(tokens, now) < self.told)
     }
 
     /// There is evidence that the server has counted the request: the head of its answer, or a
     /// failure. Its slot expires a window later. Only the first evidence counts.
     pub fn seen(&mut self, ticket: Ticket, now: Duration) {
+        self.expire_at(ticket, now + self.limits.length);
+    }
+
+    fn expire_at(&mut self, ticket: Ticket, time: Duration) {
         if let Some(slot) = self.slots.get_mut(&ticket)
             && slot.expires.is_none()
         {
-            let expires = now + self.limits.length;
-            slot.expires = Some(expires);
-            self.expiries.insert((expires, ticket));
+            slot.expires = Some(time);
+            self.expiries.insert((time, ticket));
         }
     }
 
-    /// The request is over, and has used this many tokens, if that is known.
-    pub fn finished(&mut self, ticket: Ticket, tokens: Option<u64>, now: Duration) {
+    /// The request is over, and this is what it taught.
+    pub fn finished(&mut self, ticket: Ticket, feedback: &Feedback, now: Duration) {
         self.seen(ticket, now);
-        self.under_way.remove(&ticket);
+        if let Some(freed) = self.under_way.remove(&ticket) {
+            self.learn(freed, feedback, now);
+        }
         if let Some(slot) = self.slots.get_mut(&ticket)
-            && let Some(tokens) = tokens.filter(|_| self.limits.trued_up)
+            && let Some(tokens) = feedback.tokens.filter(|_| self.limits.trued_up)
         {
             // Downward only: what was reserved was promised to be the most, and if it was not, the
             // server has let it pass.
-            let unused = slot.cost.tokens.saturating_sub(tokens);
-            slot.cost.tokens -= unused;
-            self.used.tokens -= unused;
+            let unused = Cost {
+                requests: 0,
+                tokens: slot.cost.tokens.saturating_sub(tokens),
+            };
+            slot.cost = slot.cost - unused;
+            self.free(unused);
+        }
+    }
+
+    /// Learns that somebody else uses the same account, if less is left than we think.
+    ///
+    /// It counts downward only. If more is left, some of ours are still on their way, or a
+    /// reservation was more than the server counted.
+    fn learn(&mut self, freed_at_sending: Cost, feedback: &Feedback, now: Duration) {
+        if let Some(pause) = feedback.pause {
+            self.paused_until = self.paused_until.max(now.saturating_add(pause));
+        }
+        // The server has counted some time during the call. So ours is all that was in use at any
+        // time during it, and not only what is now: or a long call would take for somebody else's
+        // what was given back while it lasted.
+        let ours = self.used + (self.freed - freed_at_sending);
+        let others = |limit: u64, remaining, ours| {
+            let used = limit.saturating_sub(remaining);
+            used.saturating_sub(ours)
+        };
+        if let Some(left) = feedback.requests_left {
+            let requests = others(self.limits.requests.into(), left.remaining, ours.requests);
+            let cost = Cost {
+                requests,
+                tokens: 0,
+            };
+            self.taken_by_others(cost, left.reset, now);
+        }
+        if let (Some(left), Some(limit)) = (feedback.tokens_left, self.limits.tokens) {
+            let tokens = others(limit, left.remaining, ours.tokens);
+            let cost = Cost {
+                requests: 0,
+                tokens,
+            };
+            self.taken_by_others(cost, left.reset, now);
+        }
+    }
+
+    fn taken_by_others(&mut self, cost: Cost, reset: Duration, now: Duration) {
+        if cost != Cost::default() {
+            let ticket = self.ticket();
+            self.occupy(ticket, cost);
+            self.expire_at(ticket, now + reset.min(self.limits.length));
         }
     }
 
@@ -183,43 +258,30 @@ impl Window {
     /// If it waits, it gives everything back. If it is under way, nobody will ever know when the
     /// server counted it: it is assumed that this was before the connection was closed, so now.
     pub fn leave(&mut self, ticket: Ticket, now: Duration) {
+        let was_head = self.waiting.keys().next() == Some(&ticket);
         if self.waiting.remove(&ticket).is_none() {
-            self.finished(ticket, None, now);
+            self.finished(ticket, &Feedback::default(), now);
+        } else if was_head {
+            // The next one has not been told anything.
+            self.told = Turn::Wait;
         }
     }
 
-    /// Lets nobody go before this time: the server has said so (429 with Retry-After).
-    pub fn pause(&mut self, until: Duration) {
-        self.paused_until = self.paused_until.max(until);
-    }
-
-    /// The server says how many requests are left, and in how long all will be there again
-    /// (`x-ratelimit-remaining-requests`, `x-ratelimit-reset-requests`).
+    /// The request was not sent, not a byte of it: what it took of requests and tokens is free at
+    /// once. Then let it [`leave`](Self::leave), which frees its place under way.
     ///
-    /// It counts downward only: if there are fewer than we think, then somebody else uses the same
-    /// account. If there are more, some of ours are still on their way.
-    pub fn left(&mut self, remaining: u64, reset: Duration, now: Duration) {
-        self.expire(now);
-        let limit = u64::from(self.limits.requests);
-        let others = limit
-            .saturating_sub(remaining)
-            .saturating_sub(self.used.requests);
-        if others > 0 {
-            let ticket = Ticket(self.next);
-            self.next += 1;
-            let cost = Cost {
-                requests: others,
-                tokens: 0,
-            };
-            let expires = now + reset.min(self.limits.length);
-            let slot = Slot {
-                cost,
-                expires: Some(expires),
-            };
-            self.slots.insert(ticket, slot);
-            self.used = self.used + cost;
-            self.expiries.insert((expires, ticket));
+    /// Its time by the pace is gone: given back, it would let two go in one interval when the next
+    /// one has been given his already.
+    pub fn unsent(&mut self, ticket: Ticket) {
+        if let Some(slot) = self.slots.get_mut(&ticket) {
+            // Not by `free`, which is for what the server may have counted.
+            self.used = self.used - std::mem::take(&mut slot.cost);
         }
+    }
+
+    /// Lets nobody go any more. Who is under way goes on.
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     fn expire(&mut self, now: Duration) {
@@ -228,7 +290,12 @@ impl Window {
         {
             self.expiries.pop_first();
             let slot = self.slots.remove(&ticket).expect("what expires has a slot");
-            self.used = self.used - slot.cost;
+            self.free(slot.cost);
         }
+    }
+
+    fn free(&mut self, cost: Cost) {
+        self.used = self.used - cost;
+        self.freed = self.freed + cost;
     }
 }

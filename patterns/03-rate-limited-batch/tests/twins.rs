@@ -1,9 +1,14 @@
-//! The decision against an adversarial server, both drivers in virtual time, and both over sockets
-//! against a server with a true quota: equal items, and equal traffic in its log.
+//! Both drivers in virtual time, and both over sockets against a server with a true quota: equal
+//! items, and equal traffic in its log. The decision alone is tested in `window.rs`.
 
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use ai_core::{AsyncClient, CallOptions, Clock, Config, Error, SimulatedClock, SyncClient};
@@ -16,6 +21,9 @@ use rate_limited_batch::*;
 #[path = "../examples/as_written.rs"]
 #[allow(dead_code)]
 mod as_written;
+#[path = "../examples/long_answers.rs"]
+#[allow(dead_code)]
+mod long_answers;
 
 /// How long a test waits for what must happen, before it fails. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,215 +50,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();
-    runtime.expect("a runtime can be built").block_on(future)
-}
-
-// The decision alone.
-
-/// One request of the model, with all its fate. Times are milliseconds.
-#[derive(Debug, Clone)]
-struct Request {
-    arrives: u64,
-    tokens: u64,
-    used: u64,
-    /// From sending to the first evidence, and from there to the end.
-    evidence: u64,
-    rest: u64,
-    /// Where between sending and evidence the server counts it.
-    counted: f64,
-    /// When its caller loses patience, from its arrival.
-    patience: Option<u64>,
-    /// It is refused, with this Retry-After.
-    refused: Option<u64>,
-}
-
-fn requests() -> impl Strategy<Value = Vec<Request>> {
-    let request = (
-        (0..400_u64, 1..50_u64, 0.0..=1.0),
-        (0..60_u64, 0..60_u64),
-        // The instants at which an adversary would count: at once, at the last moment, or between.
-        prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0],
-        prop::option::weighted(0.2, 0..200_u64),
-        prop::option::weighted(0.1, 0..100_u64),
-    );
-    let request = request.prop_map(
-        |((arrives, tokens, used), times, counted, patience, refused)| Request {
-            arrives,
-            tokens,
-            used: (tokens as f64 * used) as u64,
-            evidence: times.0,
-            rest: times.1,
-            counted,
-            patience,
-            refused,
-        },
-    );
-    prop::collection::vec(request, 1..80)
-}
-
-proptest! {
-    #[test]
-    fn the_server_never_sees_more_than_it_allows_whenever_it_counts(
-        mut requests in requests(),
-        limits in (1..12_u32, 50..200_u64, 1..15_usize, any::<[bool; 3]>()),
-    ) {
-        requests.sort_by_key(|request| request.arrives);
-        let (most_requests, most_tokens, concurrency, [paced, trued_up, has_tokens]) = limits;
-        let limits = Limits {
-            tokens: has_tokens.then_some(most_tokens),
-            concurrency: at_once(concurrency),
-            paced,
-            trued_up,
-            ..Limits::new(most_requests, ms(100))
-        };
-        let mut window = Window::new(limits);
-        // Who waits, who is under way (with its sending, evidence and end), and what the server saw.
-        let mut waiting: Vec<(Ticket, &Request)> = Vec::new();
-        let mut sent: Vec<(Ticket, &Request, u64)> = Vec::new();
-        let mut server: Vec<(f64, u64)> = Vec::new();
-        let mut arriving = requests.iter().peekable();
-        let (mut paused_until, mut last, mut now) = (0, None, 0);
-        while arriving.peek().is_some() || !waiting.is_empty() || !sent.is_empty() {
-            prop_assert!(now < 100_000, "somebody waits for ever: {waiting:?}");
-            while let Some(request) = arriving.next_if(|request| request.arrives <= now) {
-                waiting.push((window.enter(request.tokens).expect("it fits"), request));
-            }
-            waiting.retain(|(ticket, request)| {
-                let stays = request.patience.is_none_or(|patience| now < request.arrives + patience);
-                if !stays {
-                    window.leave(*ticket, ms(now));
-                }
-                stays
-            });
-            sent.retain(|&(ticket, request, at)| {
-                let evidence = at + request.evidence;
-                let gone = request.patience.map(|patience| request.arrives + patience);
-                if now >= evidence {
-                    window.seen(ticket, ms(now));
-                }
-                let done = now >= evidence + request.rest;
-                if done {
-                    window.finished(ticket, Some(request.used), ms(now));
-                    if let Some(wait) = request.refused {
-                        window.pause(ms(now + wait));
-                        paused_until = paused_until.max(now + wait);
-                    }
-                } else if gone.is_some_and(|gone| now >= gone) {
-                    window.leave(ticket, ms(now));
-                }
-                let over = done || gone.is_some_and(|gone| now >= gone);
-                if over {
-                    // What has been sent is counted before its evidence or its connection's end.
-                    let until = evidence.min(now);
-                    let counted = at as f64 + (until - at) as f64 * request.counted;
-                    server.push((counted, if trued_up { request.used } else { request.tokens }));
-                }
-                !over
-            });
-            // Everybody asks, the last one first: only the head may go, and it must be told when.
-            while let Some(going) = (0..waiting.len())
-                .rev()
-                .find(|&index| window.poll(waiting[index].0, ms(now)) == Turn::Go)
-            {
-                prop_assert_eq!(going, 0, "first come, first served");
-                let (ticket, request) = waiting.remove(going);
-                prop_assert!(last < Some(ticket));
-                last = Some(ticket);
-                prop_assert!(now >= paused_until, "sent during a pause");
-                sent.push((ticket, request, now));
-                prop_assert!(sent.len() <= concurrency);
-            }
-            if let Some((head, _)) = waiting.first() {
-                match window.poll(*head, ms(now)) {
-                    Turn::WaitUntil(time) => prop_assert!(time > ms(now)),
-                    turn => prop_assert!(turn == Turn::Wait && !sent.is_empty(), "nobody wakes it"),
-                }
-            }
-            now += 1;
-        }
-
-        for (start, _) in &server {
-            let inside = server.iter().filter(|(at, _)| at >= start && *at < start + 100.0);
-            let (count, tokens) = inside.fold((0, 0), |sum, one| (sum.0 + 1, sum.1 + one.1));
-            prop_assert!(count <= most_requests, "{count} requests");
-            prop_assert!(!has_tokens || tokens <= most_tokens, "{tokens} tokens");
-        }
-        // Nothing is left behind: after a window as many go at once as in the beginning.
-        let later = ms(now.max(paused_until) + 200);
-        let goes = if paced { 1 } else { concurrency.min(most_requests as usize) };
-        for _ in 0..goes {
-            let ticket = window.enter(0).expect("it fits");
-            prop_assert_eq!(window.poll(ticket, later), Turn::Go);
-        }
-    }
-}
-
-#[test]
-fn a_slot_expires_one_window_after_the_first_evidence() {
-    let mut window = Window::new(Limits::new(1, secs(60)));
-    let tickets = [(); 2].map(|()| window.enter(0).expect("it fits"));
-    assert_eq!(window.poll(tickets[1], secs(0)), Turn::Wait);
-    assert_eq!(window.poll(tickets[0], secs(0)), Turn::Go);
-    // Under way, nobody knows when it will be counted, however long that takes.
-    assert_eq!(window.poll(tickets[1], secs(100)), Turn::Wait);
-    window.seen(tickets[0], secs(101));
-    window.finished(tickets[0], None, secs(105));
-    assert_eq!(
-        window.poll(tickets[1], secs(105)),
-        Turn::WaitUntil(secs(161))
-    );
-    assert_eq!(window.poll(tickets[1], secs(161)), Turn::Go);
-}
-
-#[test]
-fn a_request_larger_than_a_window_fails_at_once() {
-    let limits = Limits {
-        tokens: Some(100),
-        ..Limits::new(60, secs(60))
-    };
-    let error = Window::new(limits).enter(101).expect_err("it never fits");
-    assert_eq!(
-        error.to_string(),
-        "a request of 101 tokens never fits into 60 requests and 100 tokens each 60s"
-    );
-    assert!(Window::new(Limits::new(0, secs(60))).enter(1).is_err());
-    let limits = Limits {
-        tokens: Some(u64::MAX),
-        ..Limits::new(60, secs(60))
-    };
-    assert!(Window::new(limits).enter(u64::MAX).is_ok());
-}
-
-#[test]
-fn what_the_server_says_is_left_counts_downward_only() {
-    let mut window = Window::new(Limits::new(10, secs(60)));
-    window.left(10, secs(0), secs(0));
-    // Seven were taken by somebody else.
-    window.left(3, secs(20), secs(0));
-    window.left(3, secs(20), secs(0));
-    // More than we think is no news: some of ours may be on their way.
-    window.left(9, secs(20), secs(0));
-    for _ in 0..3 {
-        let ticket = window.enter(0).expect("it fits");
-        assert_eq!(window.poll(ticket, secs(0)), Turn::Go);
-    }
-    let ticket = window.enter(0).expect("it fits");
-    assert_eq!(window.poll(ticket, secs(0)), Turn::WaitUntil(secs(20)));
-}
-
-#[test]
-fn a_pace_keeps_its_schedule_and_makes_up_for_one_request_at_most() {
-    let mut pace = Pace::new(secs(1));
-    // A little late each time, and yet none is lost.
-    for second in 0..100 {
-        assert_eq!(pace.next(), secs(second));
-        pace.go(secs(second) + ms(300));
-    }
-    // A long pause: one goes at once, one to make up for it, and then it is paced again.
-    pace.go(secs(200));
-    assert_eq!(pace.next(), secs(200));
-    pace.go(secs(200));
-    assert_eq!(pace.next(), secs(201));
+    runtime.expect("a runtime can be built").block_on(async {
+        // Where all wait for each other, the time jumps to here.
+        let finished = tokio::time::timeout(secs(86_400), future).await;
+        finished.expect("somebody waits for ever")
+    })
 }
 
 // Both drivers in virtual time: minutes take milliseconds.
@@ -377,7 +181,7 @@ fn tokens_are_a_budget_of_their_own() {
         };
         let (batch, sent, took) = run(none, &topics()[..6], secs(1));
         assert!(sent.is_empty() && took < ms(5), "{version}: {took:?}");
-        let failed = |item: &Item| matches!(item.result, Err(Failure::TooLarge(_)));
+        let failed = |item: &Item| matches!(item.result, Err(Failure::NoSlot(_)));
         assert!(batch.items.iter().all(failed), "{version}");
     }
 }
@@ -396,6 +200,27 @@ fn a_call_that_panics_gives_its_slot_back() {
     assert_eq!(clock.now(), secs(0));
     assert!(process_single(&limiter, "Hello", answer).result.is_ok());
     assert_eq!(clock.now(), secs(60), "it counts all the same");
+}
+
+#[test]
+fn a_call_that_panics_in_a_batch_takes_no_other_prompt_with_it() {
+    let clock = SimulatedClock::new();
+    let limits = Limits {
+        concurrency: at_once(2),
+        ..Limits::new(3, secs(60))
+    };
+    let limiter = Limiter::with_clock(limits, &clock);
+    let called = AtomicUsize::new(0);
+    let batch = || {
+        process_batch(&limiter, &topics()[..8], |prompt| {
+            clock.sleep(secs(1));
+            let number = called.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(number, 1, "a bug in the call");
+            answer(prompt)
+        })
+    };
+    assert!(catch_unwind(AssertUnwindSafe(batch)).is_err());
+    assert_eq!(called.into_inner(), 8);
 }
 
 #[test]
@@ -426,18 +251,545 @@ fn who_is_dropped_while_he_waits_leaves_no_gap_and_no_slot() {
 }
 
 #[test]
-fn a_thousand_who_wait_are_served_in_their_order() {
+fn who_has_sent_nothing_gives_his_slot_back_and_wakes_the_next_one() {
+    let limits = Limits::new(1, secs(60));
+    let clock = SimulatedClock::new();
+    let limiter = Limiter::with_clock(limits, &clock);
+    std::thread::scope(|scope| {
+        let parts = [(); 2].map(|()| clock.take_part());
+        for (part, comes) in parts.into_iter().zip([0, 1]) {
+            let (clock, limiter) = (&clock, &limiter);
+            scope.spawn(move || {
+                clock.sleep(secs(comes));
+                let slot = limiter.enter(0).expect("it fits");
+                if comes == 0 {
+                    clock.sleep(secs(5));
+                    slot.unsent();
+                } else {
+                    assert_eq!(clock.now(), secs(5));
+                }
+                drop(part);
+            });
+        }
+    });
+    in_virtual_time(async {
+        let start = tokio::time::Instant::now();
+        let limiter = AsyncLimiter::new(limits);
+        let first = async {
+            let slot = limiter.enter(0).await.expect("it fits");
+            tokio::time::sleep(secs(5)).await;
+            slot.unsent();
+        };
+        let next = async {
+            tokio::time::sleep(secs(1)).await;
+            drop(limiter.enter(0).await.expect("it fits"));
+            assert!(about(start.elapsed(), secs(5)));
+        };
+        tokio::join!(first, next);
+    });
+}
+
+#[test]
+fn a_thousand_who_wait_are_served_in_their_order_and_woken_when_it_is_their_turn() {
     in_virtual_time(async {
         let limiter = AsyncLimiter::new(Limits::new(7, secs(1)));
-        let served = Mutex::new(Vec::new());
+        let (served, polls) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         join_all((0..1000).map(async |number| {
-            let _slot = limiter.enter(0).await.expect("it fits");
+            let mut entering = Box::pin(limiter.enter(0));
+            let counted = poll_fn(|context| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                entering.as_mut().poll(context)
+            });
+            let _slot = counted.await.expect("it fits");
             served.lock().expect("nobody panics").push(number);
             tokio::time::sleep(ms(number % 13)).await;
         }))
         .await;
         assert!(served.into_inner().expect("nobody panics").is_sorted());
+        // Each asks when it comes, as the new head of the queue, and when the time has come that it
+        // was told then. Nobody else is woken.
+        let polls = polls.into_inner();
+        eprintln!("{polls}");
+        assert!(polls <= 3 * 1000, "{polls} polls");
     });
+}
+
+// Both limiters by hand, in virtual time.
+
+/// One who queues up: when he does, for how long he waits at most, how long his call takes, and
+/// what the limiter learns at its end.
+#[derive(Debug, Clone, Copy)]
+struct Caller {
+    comes: Duration,
+    tokens: u64,
+    patience: Option<Duration>,
+    /// When the head of the answer comes, if he tells.
+    head: Option<Duration>,
+    call: Duration,
+    feedback: Feedback,
+}
+
+impl Caller {
+    fn at(comes: Duration, call: Duration) -> Caller {
+        Caller {
+            comes,
+            tokens: 1,
+            patience: None,
+            head: None,
+            call,
+            feedback: Feedback::default(),
+        }
+    }
+}
+
+/// What became of him: when he had his slot or knew that there is none, and when his call ended.
+type Fate = Result<(Duration, Duration), (NoSlot, Duration)>;
+
+/// Both versions: callers in the order in which they queue up, and when the limiter is closed. Then
+/// how many more may go at once after a window, to see whether slots are left behind.
+type Queue = fn(Limits, &[Caller], Option<Duration>) -> (Vec<Fate>, usize);
+
+const QUEUES: [(&str, Queue); 2] = [
+    ("sync", |limits, callers, closes| {
+        let clock = SimulatedClock::new();
+        let limiter = Limiter::with_clock(limits, &clock);
+        let one = |caller: &Caller| -> Fate {
+            clock.sleep(caller.comes);
+            let slot = match caller.patience {
+                Some(patience) => limiter.enter_within(caller.tokens, patience),
+                None => limiter.enter(caller.tokens),
+            };
+            let slot = slot.map_err(|error| (error, clock.now()))?;
+            let sent = clock.now();
+            if let Some(head) = caller.head {
+                clock.sleep(head);
+                slot.seen();
+            }
+            clock.sleep(caller.call - caller.head.unwrap_or_default());
+            slot.finish(&caller.feedback);
+            Ok((sent, clock.now()))
+        };
+        let (one, clock, limiter) = (&one, &clock, &limiter);
+        let fates = thread::scope(|scope| {
+            // All take part before any starts, or the first to sleep would wait for nobody.
+            let parts: Vec<_> = callers.iter().map(|_| clock.take_part()).collect();
+            let closer = closes.map(|time| (time, clock.take_part()));
+            let threads: Vec<_> = callers
+                .iter()
+                .zip(parts)
+                .map(|(caller, part)| {
+                    scope.spawn(move || {
+                        let fate = one(caller);
+                        drop(part);
+                        fate
+                    })
+                })
+                .collect();
+            if let Some((time, part)) = closer {
+                scope.spawn(move || {
+                    clock.sleep(time);
+                    limiter.close();
+                    drop(part);
+                });
+            }
+            let threads = threads.into_iter();
+            threads
+                .map(|thread| thread.join().expect("nobody panics"))
+                .collect()
+        });
+        clock.sleep(limits.length * 3);
+        let more: Vec<_> = (0..1000)
+            .map_while(|_| limiter.enter_within(0, Duration::ZERO).ok())
+            .collect();
+        (fates, more.len())
+    }),
+    ("async", |limits, callers, closes| {
+        in_virtual_time(async {
+            let start = tokio::time::Instant::now();
+            let limiter = AsyncLimiter::new(limits);
+            let one = async |caller: &Caller| -> Fate {
+                tokio::time::sleep(caller.comes).await;
+                let slot = match caller.patience {
+                    Some(patience) => limiter.enter_within(caller.tokens, patience).await,
+                    None => limiter.enter(caller.tokens).await,
+                };
+                let slot = slot.map_err(|error| (error, start.elapsed()))?;
+                let sent = start.elapsed();
+                if let Some(head) = caller.head {
+                    tokio::time::sleep(head).await;
+                    slot.seen();
+                }
+                tokio::time::sleep(caller.call - caller.head.unwrap_or_default()).await;
+                slot.finish(&caller.feedback);
+                Ok((sent, start.elapsed()))
+            };
+            let closed = async {
+                if let Some(time) = closes {
+                    tokio::time::sleep(time).await;
+                    limiter.close();
+                }
+            };
+            let (fates, ()) =
+                futures::future::join(join_all(callers.iter().map(one)), closed).await;
+            tokio::time::sleep(limits.length * 3).await;
+            let mut more = Vec::new();
+            while more.len() < 1000
+                && let Ok(slot) = limiter.enter_within(0, Duration::ZERO).await
+            {
+                more.push(slot);
+            }
+            (fates, more.len())
+        })
+    }),
+];
+
+/// Tokio's timers count whole milliseconds, and round up.
+fn about(time: Duration, expected: Duration) -> bool {
+    time >= expected && time < expected + ms(50)
+}
+
+#[test]
+fn who_waits_too_long_is_told_so_in_time_and_leaves_the_queue() {
+    let limits = Limits::new(1, secs(60));
+    let callers = [
+        Caller::at(secs(0), secs(1)),
+        // The head of the queue, who leaves, and one behind him, who leaves sooner.
+        Caller {
+            patience: Some(secs(30)),
+            ..Caller::at(secs(1), secs(1))
+        },
+        Caller {
+            patience: Some(secs(10)),
+            ..Caller::at(secs(2), secs(1))
+        },
+        Caller::at(secs(3), secs(1)),
+        // One slot a minute: he is too late by a second, and the next one in time.
+        Caller {
+            patience: Some(secs(117)),
+            ..Caller::at(secs(4), secs(1))
+        },
+        Caller {
+            patience: Some(Duration::MAX),
+            ..Caller::at(secs(5), secs(1))
+        },
+    ];
+    for (version, run) in QUEUES {
+        let (fates, more) = run(limits, &callers, None);
+        let went = |fate: Fate, at| matches!(fate, Ok((sent, _)) if about(sent, at));
+        let left = |fate: Fate, at| matches!(fate, Err((NoSlot::Elapsed, told)) if about(told, at));
+        assert!(went(fates[0], secs(0)), "{version}: {fates:?}");
+        assert!(left(fates[1], secs(31)), "{version}: {fates:?}");
+        assert!(left(fates[2], secs(12)), "{version}: {fates:?}");
+        assert!(went(fates[3], secs(61)), "{version}: {fates:?}");
+        assert!(left(fates[4], secs(121)), "{version}: {fates:?}");
+        assert!(went(fates[5], secs(122)), "{version}: {fates:?}");
+        assert_eq!(more, 1, "{version}");
+    }
+}
+
+#[test]
+fn when_a_window_opens_all_whom_it_holds_go_at_once() {
+    let callers = [0; 9].map(|_| Caller::at(secs(0), secs(20)));
+    for (version, run) in QUEUES {
+        let (fates, _) = run(Limits::new(3, secs(60)), &callers, None);
+        let mut sent: Vec<_> = fates.iter().flatten().map(|(sent, _)| *sent).collect();
+        sent.sort();
+        for (sent, window) in sent.chunks(3).zip([0, 80, 160]) {
+            let all = sent.iter().all(|at| about(*at, secs(window)));
+            assert!(all, "{version}: {sent:?}");
+        }
+    }
+}
+
+#[test]
+fn the_head_of_an_answer_is_evidence_enough() {
+    let mut callers = [0, 1].map(|comes| Caller::at(secs(comes), secs(100)));
+    callers[0].head = Some(secs(2));
+    for (version, run) in QUEUES {
+        let (fates, _) = run(Limits::new(1, secs(60)), &callers, None);
+        // The first call lasts until 100.
+        assert!(
+            matches!(fates[1], Ok((sent, _)) if about(sent, secs(62))),
+            "{version}: {fates:?}"
+        );
+    }
+}
+
+#[test]
+fn without_patience_one_gets_a_slot_at_once_or_none() {
+    let at_once = |comes| Caller {
+        patience: Some(Duration::ZERO),
+        ..Caller::at(comes, secs(1))
+    };
+    for (version, run) in QUEUES {
+        let callers = [secs(0), secs(1), secs(62)].map(at_once);
+        let (fates, _) = run(Limits::new(1, secs(60)), &callers, None);
+        assert!(fates[0].is_ok() && fates[2].is_ok(), "{version}: {fates:?}");
+        assert!(
+            matches!(fates[1], Err((NoSlot::Elapsed, told)) if about(told, secs(1))),
+            "{version}: {fates:?}"
+        );
+    }
+}
+
+#[test]
+fn a_limiter_that_closes_tells_all_who_wait_and_lets_go_on_who_is_under_way() {
+    let limits = Limits {
+        concurrency: at_once(2),
+        ..Limits::new(60, secs(60))
+    };
+    let comes = [0, 0, 1, 2, 3, 9];
+    let mut callers = comes.map(|comes| Caller::at(secs(comes), secs(20)));
+    callers[3].patience = Some(secs(60));
+    for (version, run) in QUEUES {
+        let (fates, more) = run(limits, &callers, Some(secs(5)));
+        for fate in &fates[..2] {
+            assert!(
+                matches!(fate, Ok((_, ended)) if about(*ended, secs(20))),
+                "{version}: {fates:?}"
+            );
+        }
+        for (fate, told) in fates[2..].iter().zip([5, 5, 5, 9]) {
+            assert!(
+                matches!(fate, Err((NoSlot::Closed, at)) if about(*at, secs(told))),
+                "{version}: {fates:?}"
+            );
+        }
+        assert_eq!(more, 0, "{version}: it stays closed");
+    }
+}
+
+#[test]
+fn a_batch_whose_limiter_closes_returns_an_item_for_each_prompt() {
+    let limits = Limits::new(10, secs(60));
+    let closed = |batch: Batch| {
+        let items = batch.items.into_iter();
+        items
+            .filter(|item| item.result == Err(Failure::NoSlot(NoSlot::Closed)))
+            .count()
+    };
+    let clock = SimulatedClock::new();
+    let limiter = Limiter::with_clock(limits, &clock);
+    let batch = process_batch(&limiter, &topics(), |prompt| {
+        clock.sleep(secs(1));
+        limiter.close();
+        answer(prompt)
+    });
+    assert_eq!(closed(batch), 90);
+    assert_eq!(clock.now(), secs(1));
+    let batch = in_virtual_time(async {
+        let limiter = AsyncLimiter::new(limits);
+        let topics = topics();
+        let call = async |prompt: &str| {
+            tokio::time::sleep(secs(1)).await;
+            limiter.close();
+            answer(prompt)
+        };
+        process_batch_async(&limiter, &topics, call).await
+    });
+    assert_eq!(closed(batch), 90);
+}
+
+fn callers() -> impl Strategy<Value = Vec<(Caller, f64)>> {
+    let caller = (
+        (0..40_u64, 1..50_u64),
+        prop::option::weighted(0.3, 0..20_000_u64),
+        (0..6000_u64, 0.0..=1.0),
+        prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0],
+        prop::option::weighted(0.1, 0..10_000_u64),
+    );
+    let caller = caller.prop_map(
+        |((comes, tokens), patience, (call, used), counted, pause)| {
+            let caller = Caller {
+                comes: secs(comes),
+                tokens,
+                patience: patience.map(ms),
+                head: None,
+                call: ms(call),
+                feedback: Feedback {
+                    tokens: Some((tokens as f64 * used) as u64),
+                    pause: pause.map(ms),
+                    ..Feedback::default()
+                },
+            };
+            (caller, counted)
+        },
+    );
+    prop::collection::vec(caller, 1..24).prop_map(|mut callers| {
+        callers.sort_by_key(|(caller, _)| caller.comes);
+        // No two at one time: threads that wake together have no order to keep.
+        let mut late = Duration::ZERO;
+        for (caller, _) in &mut callers {
+            caller.comes += late;
+            late += ms(1);
+        }
+        callers
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn both_limiters_keep_the_limit_serve_in_order_and_lose_nobody(
+        callers in callers(),
+        limits in (1..6_u32, 50..120_u64, 1..6_usize),
+        [paced, trued_up, has_margin] in any::<[bool; 3]>(),
+    ) {
+        let (requests, tokens, concurrency) = limits;
+        let limits = Limits {
+            tokens: Some(tokens),
+            concurrency: at_once(concurrency),
+            margin: has_margin.then_some(secs(6)),
+            paced,
+            trued_up,
+            ..Limits::new(requests, secs(10))
+        };
+        let (callers, counts): (Vec<Caller>, Vec<f64>) = callers.into_iter().unzip();
+        for (version, run) in QUEUES {
+            let (fates, more) = run(limits, &callers, None);
+            let mut server = Vec::new();
+            let mut last = Duration::ZERO;
+            for ((caller, counted), fate) in callers.iter().zip(&counts).zip(&fates) {
+                match fate {
+                    Ok((sent, ended)) => {
+                        prop_assert!(*sent >= last, "{version}: not in order: {fates:?}");
+                        last = *sent;
+                        let at = *sent + (*ended - *sent).mul_f64(*counted);
+                        let refunded = trued_up.then_some((*ended, caller.feedback.tokens));
+                        server.push((at.min(*ended), caller.tokens, refunded));
+                    }
+                    Err((error, told)) => {
+                        prop_assert_eq!(error, &NoSlot::Elapsed);
+                        let patience = caller.patience.expect("only the impatient leave");
+                        prop_assert!(about(*told, caller.comes + patience), "{version}: {fates:?}");
+                    }
+                }
+            }
+            for (now, _, _) in &server {
+                let live = server.iter().filter(|(at, ..)| at <= now && *now < *at + secs(10));
+                let (count, sum) = live.fold((0, 0), |(count, sum), (_, tokens, refunded)| {
+                    let tokens = match refunded {
+                        Some((at, Some(used))) if at <= now => *used,
+                        _ => *tokens,
+                    };
+                    (count + 1, sum + tokens)
+                });
+                prop_assert!(count <= requests, "{version}: {count} requests");
+                prop_assert!(sum <= tokens, "{version}: {sum} tokens");
+            }
+            // Paced, one goes that is due, and one to make up for.
+            let most = if paced { 2 } else { usize::MAX };
+            let goes = most.min(concurrency).min(requests as usize);
+            prop_assert_eq!(more, goes, "{}: slots are left behind", version);
+        }
+    }
+}
+
+/// A future that is dropped after so many polls: at once, or when it is woken the next time.
+struct Dropped<F> {
+    future: Option<Pin<Box<F>>>,
+    polls: usize,
+    when_woken: bool,
+}
+
+impl<F: Future> Future for Dropped<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(left) = self.polls.checked_sub(1) {
+            self.polls = left;
+            let future = self.future.as_mut().expect("it is not dropped yet");
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            if left > 0 || self.when_woken {
+                return Poll::Pending;
+            }
+        }
+        self.future = None;
+        Poll::Ready(None)
+    }
+}
+
+#[test]
+fn whoever_is_dropped_at_whatever_await_the_others_are_served_in_time() {
+    const CALLERS: usize = 6;
+    let limits = Limits {
+        concurrency: at_once(2),
+        ..Limits::new(3, secs(10))
+    };
+    // Each caller, after each number of polls, until he is no longer dropped but done.
+    for (victim, when_woken) in (0..CALLERS).flat_map(|victim| [(victim, false), (victim, true)]) {
+        let dropped = (0..).find(|&polls| !is_dropped(limits, CALLERS, victim, polls, when_woken));
+        // Waiting as the head, being told a time, and two awaits in the call: at least these.
+        assert!(
+            dropped >= Some(3),
+            "{victim}: {dropped:?} polls and he is done"
+        );
+    }
+}
+
+/// Whether the victim was dropped before he was done.
+fn is_dropped(
+    limits: Limits,
+    callers: usize,
+    victim: usize,
+    polls: usize,
+    when_woken: bool,
+) -> bool {
+    in_virtual_time(async {
+        let start = tokio::time::Instant::now();
+        let limiter = AsyncLimiter::new(limits);
+        let sent = Mutex::default();
+        let call = async |prompt: &str| {
+            record(&sent, start.elapsed());
+            tokio::time::sleep(ms(500)).await;
+            tokio::time::sleep(ms(500)).await;
+            answer(prompt)
+        };
+        let items = join_all((0..callers).map(|number| Dropped {
+            future: Some(Box::pin(process_single_async(&limiter, "Hello", call))),
+            polls: if number == victim { polls } else { usize::MAX },
+            when_woken,
+        }));
+        let items = items.await;
+        let case = format!("caller {victim} dropped after {polls} polls, woken: {when_woken}");
+        for (number, item) in items.iter().enumerate() {
+            let answered = item.as_ref().is_some_and(|item| item.result.is_ok());
+            assert!(answered || number == victim, "{case}: {number}");
+        }
+        // Three in ten seconds, two at one time: six take 11 s and a second or two at the end.
+        assert!(start.elapsed() < secs(14), "{case}: {:?}", start.elapsed());
+        let sent: Vec<Duration> = sent.into_inner().expect("nobody panics");
+        assert!(fullest_window(sent, secs(10)) <= 3, "{case}");
+        // Two at one time again, and not a third one.
+        tokio::time::sleep(secs(10)).await;
+        let now = Duration::ZERO;
+        let slots = [(); 3].map(|()| limiter.enter_within(0, now));
+        let slots = join_all(slots).await;
+        let free = slots.iter().filter(|slot| slot.is_ok()).count();
+        assert_eq!(free, 2, "{case}");
+        items[victim].is_none()
+    })
+}
+
+#[test]
+fn a_margin_serves_long_answers_and_breaks_the_limit_when_it_is_too_short() {
+    use long_answers::{Policy, quick, run, slow_at_first};
+    let shares = [Policy::Answer, Policy::Head, Policy::Margin].map(|policy| run(policy, quick));
+    // 60 each 80 s, each 60.5 s, each 62 s.
+    for ((share, fullest), expected) in shares.into_iter().zip([0.757, 0.992, 0.969]) {
+        assert!((share - expected).abs() < 0.002, "{share}");
+        assert_eq!(fullest, 60);
+    }
+    for policy in [Policy::Answer, Policy::Head] {
+        assert_eq!(run(policy, slow_at_first).1, 60);
+    }
+    assert!(
+        run(Policy::Margin, slow_at_first).1 > 60,
+        "it would be safe"
+    );
 }
 
 // Over sockets.
@@ -480,7 +832,7 @@ impl Observed {
     fn new(batch: Batch, mock: &Mock) -> Observed {
         let kind = |failure| match failure {
             Failure::Call(error) => error.kind().to_owned(),
-            Failure::TooLarge(_) => "too large".to_owned(),
+            Failure::NoSlot(_) => "no slot".to_owned(),
         };
         let log = mock.log().into_iter();
         let mut traffic: Vec<_> = log
@@ -567,22 +919,30 @@ fn a_429_with_retry_after_stops_everybody_for_so_long() {
 
 #[test]
 fn the_headers_of_an_answer_tell_that_others_use_the_account() {
-    let quota = Quota {
+    let window = ms(300);
+    let requests = Quota {
         requests: Some(2),
         tokens: None,
-        window: ms(300),
+        window,
     };
-    let mock = Mock::builder().quota(quota).start().expect("a free port");
-    // We believe it allows 60; the first answer says that one is left, and then none.
-    let limits = Limits {
-        concurrency: at_once(1),
-        ..Limits::new(60, secs(60))
+    let tokens = Quota {
+        requests: None,
+        tokens: Some(2 * (MAX_TOKENS + 5)),
+        window,
     };
-    let limiter = Limiter::new(limits);
-    let client = sync_client(&mock);
-    let batch = process_batch(&limiter, &topics()[..5], |prompt| ask(&client, prompt));
-    assert_eq!(batch.to_string(), "Processed 5/5 prompts successfully");
-    assert_eq!(mock.log().len(), 5);
+    for quota in [requests, tokens] {
+        let start = || Mock::builder().quota(quota).start().expect("a free port");
+        // We believe it allows many; the first answer says that one is left, and then none.
+        let limits = Limits {
+            concurrency: at_once(1),
+            tokens: Some(100_000),
+            ..Limits::new(60, secs(60))
+        };
+        let [sync, awaited] = observe(start, limits, &topics()[..5]);
+        assert_eq!(sync, awaited);
+        assert!(sync.results.iter().all(Result::is_ok), "{sync:?}");
+        assert_eq!(sync.traffic.len(), 5);
+    }
 }
 
 #[test]
@@ -630,10 +990,16 @@ fn the_guide_breaks_its_limit() {
         let latency: Latency = "10ms..300ms".parse().expect("it is a latency");
         let mock = Mock::builder().latency(latency).start();
         let mock = mock.expect("a free port on 127.0.0.1");
-        let answered = as_written::process_batch(config(&mock), &topics());
-        assert_eq!(answered, Ok(100));
+        let guides = as_written::RateLimitedAIProcessor {
+            client: async_client(&mock),
+            requests_per_minute: 60,
+            minute: ms(1500),
+            semaphore: tokio::sync::Semaphore::new(10),
+            request_times: Mutex::default(),
+        };
+        assert_eq!(guides.process_batch(&topics()), 100);
         let arrivals = mock.log().into_iter().map(|entry| entry.arrived);
-        fullest_window(arrivals, as_written::MINUTE) > 60
+        fullest_window(arrivals, guides.minute) > 60
     });
     assert!(broken, "never more than 60");
 }
@@ -664,6 +1030,12 @@ fn the_report_has_the_guides_fields_and_the_times() {
         })
     );
     assert!(second["result"].is_null() && second["error"].is_string());
+}
+
+#[test]
+fn the_readme_shows_the_figures_of_long_answers_as_they_are() {
+    let report = long_answers::report();
+    assert!(include_str!("../README.md").contains(&report), "{report}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
         let ask = |prompt| ask_async(&client, prompt);
         let batch = process_batch_async(&limiter, &prompts, ask).await;
         session.show(&batch)?;
-        eprintln!("{}", batch.summary());
+        demo::note(batch.summary());
         Ok(batch.success()?)
     })
     .await

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         let prompts = session.prompts(&topics);
         let batch = process_batch(&limiter, &prompts, |prompt| ask(&client, prompt));
         session.show(&batch)?;
-        eprintln!("{}", batch.summary());
+        demo::note(batch.summary());
         Ok(batch.success()?)
     })
 }
