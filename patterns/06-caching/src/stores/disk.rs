@@ -1,0 +1,173 @@
+//! Answers in a file: redb, which survives restarts and crashes, and needs no server.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::Store;
+use crate::key::Key;
+use crate::trouble::Trouble;
+
+/// Key to end and value. The end is in milliseconds since 1970: another process, later, must
+/// understand it.
+const ANSWERS: TableDefinition<'_, &[u8], (u64, &[u8])> = TableDefinition::new("answers");
+
+/// The same keys by their ends, so that what is over can be found without reading all.
+const ENDS: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("ends");
+
+/// How many that are over go with each one that comes: more than one, so that the file stops
+/// growing, and not many, so that nobody waits.
+const SWEPT: usize = 8;
+
+/// How much of the file redb keeps in memory. By default it is a gigabyte, and the system keeps what is
+/// often read as well.
+const IN_MEMORY: usize = 4 << 20;
+
+pub(crate) struct Disk {
+    path: PathBuf,
+    /// Opened when first needed, and again after each trouble.
+    database: Mutex<Option<Arc<Database>>>,
+}
+
+impl Disk {
+    pub(crate) fn new(path: PathBuf) -> Disk {
+        Disk {
+            path,
+            database: Mutex::new(None),
+        }
+    }
+
+    /// Does something with the open file, and names it in what goes wrong.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, Trouble> {
+        // redb trusts its file, and may panic where something else has changed it. A damaged cache
+        // is no reason for a call to fail.
+        let done = catch_unwind(AssertUnwindSafe(|| work(&*self.open()?)));
+        let why = match done {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(redb::Error::DatabaseAlreadyOpen)) => {
+                "another process uses it, or another cache of this one".to_owned()
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it is damaged: remove it".to_owned(),
+        };
+        // Once a disk was full, redb refuses everything until its file is opened anew.
+        self.close();
+        Err(Trouble::unavailable(format!(
+            "{}: {why}",
+            self.path.display()
+        )))
+    }
+
+    fn open(&self) -> Result<Arc<Database>, redb::Error> {
+        let mut kept = self.database();
+        if let Some(database) = &*kept {
+            return Ok(database.clone());
+        }
+        let database = Arc::new(open(&self.path)?);
+        *kept = Some(database.clone());
+        Ok(database)
+    }
+
+    /// Lets go of the file, which may panic as well.
+    fn close(&self) {
+        let database = self.database().take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+
+    fn database(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn open(path: &Path) -> Result<Database, redb::Error> {
+    // What a crash leaves of a file that was being made is no database, and never becomes one. So it
+    // is made under another name, and is whole once it has its own.
+    if !path.exists() {
+        let mut other = path.as_os_str().to_owned();
+        other.push(format!(".{}.new", std::process::id()));
+        drop(create(other.as_ref())?);
+        std::fs::rename(&other, path).map_err(redb::Error::Io)?;
+    }
+    create(path)
+}
+
+fn create(path: &Path) -> Result<Database, redb::Error> {
+    let database = Database::builder().set_cache_size(IN_MEMORY).create(path)?;
+    // Who reads a table that is not there gets an error, so both are made at once.
+    let change = database.begin_write()?;
+    change.open_table(ANSWERS)?;
+    change.open_table(ENDS)?;
+    change.commit()?;
+    Ok(database)
+}
+
+impl Store for Disk {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, Trouble> {
+        self.with(|database| {
+            let answers = database.begin_read()?.open_table(ANSWERS)?;
+            let found = answers.get(&key.as_bytes()[..])?;
+            Ok(found.and_then(|found| {
+                let (end, bytes) = found.value();
+                (now() < end).then(|| Bytes::copy_from_slice(bytes))
+            }))
+        })
+    }
+
+    fn put(&self, key: &Key, value: Bytes, lifetime: Duration) -> Result<(), Trouble> {
+        let key = &key.as_bytes()[..];
+        let end = now().saturating_add(milliseconds(lifetime));
+        self.with(|database| {
+            let change = database.begin_write()?;
+            {
+                let mut answers = change.open_table(ANSWERS)?;
+                let mut ends = change.open_table(ENDS)?;
+                let before = answers.insert(key, (end, &value[..]))?;
+                let before = before.map(|before| before.value().0);
+                if let Some(before) = before {
+                    ends.remove((before, key))?;
+                }
+                ends.insert((end, key), ())?;
+                for _ in 0..SWEPT {
+                    let first = ends.first()?.map(|(first, _)| {
+                        let (end, key) = first.value();
+                        (end, key.to_vec())
+                    });
+                    let Some((end, key)) = first.filter(|(end, _)| *end <= now()) else {
+                        break;
+                    };
+                    answers.remove(&key[..])?;
+                    ends.remove((end, &key[..]))?;
+                }
+            }
+            // It waits until the disk has it: it was paid for, and a crash must not lose it.
+            change.commit()?;
+            Ok(())
+        })
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    milliseconds(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
