@@ -1,0 +1,126 @@
+//! What stands around one call, awaited. Diff this file with `sync.rs`: only the waiting differs.
+//!
+//! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
+
+use std::time::Duration;
+
+use ai_core::{CallOptions, ChatRequest, ChatResponse, Error, Reply};
+use caching::{AsyncCache, Cached, chat_key};
+use futures::future::pending;
+use rate_limited_batch::AsyncLimiter;
+use retry::retry_with_async;
+
+use crate::failure::Failure;
+use crate::gate_async::Gate;
+use crate::hedge_async::Caller;
+use crate::line::Job;
+use crate::permit_async::Permit;
+use crate::rules::{Rules, Turn};
+use crate::trace::{Done, Trace};
+
+/// The layers, shared by all jobs. `call` makes one call.
+#[derive(Debug)]
+pub struct Layers<F> {
+    rules: Rules,
+    cache: AsyncCache,
+    limiter: AsyncLimiter,
+    gate: Gate,
+    caller: Caller<F>,
+}
+
+impl<F> Layers<F>
+where
+    F: AsyncFn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
+{
+    /// Does a job: asks its model, and if that one is given up on, the fallback.
+    pub async fn answer(&self, job: &Job) -> Done {
+        let began = self.gate.now();
+        let trace = Trace::default();
+        let turns = self.rules.turns(job, began, rand::random());
+        let (mut asked, mut result) = (&*job.request.model, Err(Failure::Stopped));
+        for turn in &turns {
+            asked = &turn.request.model;
+            result = self.cached(turn, &trace).await;
+            match &result {
+                Err(failure) if failure.may_not_hold_elsewhere() => {}
+                _ => break,
+            }
+        }
+        let took = self.gate.now() - began;
+        Done::new(job, asked, result, trace.into_calls(), took)
+    }
+
+    /// The outermost layer: what is stored is not asked for, and who asks for the same as another
+    /// waits for him.
+    async fn cached(
+        &self,
+        turn: &Turn<'_>,
+        trace: &Trace,
+    ) -> Result<Cached<ChatResponse>, Failure> {
+        let key = chat_key(&turn.request, &self.rules.scope);
+        let call = || self.retried(turn, trace);
+        self.cache.chat(&key, call).await
+    }
+
+    /// Tries until there is an answer, or no use in another attempt.
+    async fn retried(
+        &self,
+        turn: &Turn<'_>,
+        trace: &Trace,
+    ) -> Result<Reply<ChatResponse>, Failure> {
+        let policy = self.rules.policy(turn, self.gate.now());
+        let attempt = || self.attempt(turn, trace);
+        let retried = retry_with_async(&policy, rand::random, |_| {}, attempt);
+        let mut bell = self.gate.alarm().bell();
+        // A pause ends when the program is stopped. A call does not: it may be paid for already, and
+        // its answer is to be kept.
+        let stopped_in_a_pause = async {
+            bell.stopped().await;
+            if trace.is_under_way() {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            result = retried => result,
+            () = stopped_in_a_pause => Err(Failure::Stopped),
+        }
+    }
+
+    /// One attempt: waits until the breaker and then the limiter let it go, and calls.
+    async fn attempt(
+        &self,
+        turn: &Turn<'_>,
+        trace: &Trace,
+    ) -> Result<Reply<ChatResponse>, Failure> {
+        let permit = Permit::get(&self.gate, &self.limiter, turn, trace).await?;
+        let result = self.caller.call(&self.rules, turn, permit).await;
+        match result {
+            // With another attempt it might still be answered, so it has not failed.
+            Err(_) if self.gate.is_stopped() => Err(Failure::Stopped),
+            result => result.map_err(Failure::Call),
+        }
+    }
+
+    /// Layers around `call`.
+    pub fn new(rules: Rules, cache: AsyncCache, limiter: AsyncLimiter, call: F) -> Layers<F> {
+        Layers {
+            gate: Gate::new(rules.breaker),
+            rules,
+            cache,
+            limiter,
+            caller: Caller::new(call),
+        }
+    }
+
+    /// Lets no call begin any more. What is under way is finished, and who waits is let go.
+    pub fn stop(&self) {
+        self.gate.stop();
+        self.limiter.close();
+    }
+    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
+    /// first.
+    pub fn hedged(self, after: Duration) -> Layers<F> {
+        let caller = self.caller.hedged(after);
+        Layers { caller, ..self }
+    }
+}

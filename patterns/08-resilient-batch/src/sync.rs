@@ -1,0 +1,110 @@
+//! What stands around one call, blocking. Diff this file with `async.rs`: only the waiting differs.
+//!
+//! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
+
+use std::time::Duration;
+
+use ai_core::{CallOptions, ChatRequest, ChatResponse, Clock, Error, Reply};
+use caching::{Cache, Cached, chat_key};
+use rate_limited_batch::Limiter;
+use retry::retry_with;
+
+use crate::failure::Failure;
+use crate::gate_sync::Gate;
+use crate::hedge_sync::Caller;
+use crate::line::Job;
+use crate::permit_sync::Permit;
+use crate::rules::{Rules, Turn};
+use crate::trace::{Done, Trace};
+
+/// The layers, shared by all jobs. `call` makes one call.
+#[derive(Debug)]
+pub struct Layers<C: Clock, F> {
+    rules: Rules,
+    cache: Cache,
+    limiter: Limiter<C>,
+    gate: Gate<C>,
+    caller: Caller<C, F>,
+}
+
+impl<C, F> Layers<C, F>
+where
+    C: Clock + Copy,
+    F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
+{
+    /// Does a job: asks its model, and if that one is given up on, the fallback.
+    pub fn answer(&self, job: &Job) -> Done {
+        let began = self.gate.now();
+        let trace = Trace::default();
+        let turns = self.rules.turns(job, began, rand::random());
+        let (mut asked, mut result) = (&*job.request.model, Err(Failure::Stopped));
+        for turn in &turns {
+            asked = &turn.request.model;
+            result = self.cached(turn, &trace);
+            match &result {
+                Err(failure) if failure.may_not_hold_elsewhere() => {}
+                _ => break,
+            }
+        }
+        let took = self.gate.now() - began;
+        Done::new(job, asked, result, trace.into_calls(), took)
+    }
+
+    /// The outermost layer: what is stored is not asked for, and who asks for the same as another
+    /// waits for him.
+    fn cached(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Cached<ChatResponse>, Failure> {
+        let key = chat_key(&turn.request, &self.rules.scope);
+        let call = || self.retried(turn, trace);
+        self.cache.chat(&key, call)
+    }
+
+    /// Tries until there is an answer, or no use in another attempt.
+    fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Reply<ChatResponse>, Failure> {
+        let policy = self.rules.policy(turn, self.gate.now());
+        let attempt = || self.attempt(turn, trace);
+        // The alarm is its clock, so that a pause ends when the program is stopped. The attempt after
+        // it is none then: it does not get past the breaker.
+        retry_with(&policy, self.gate.alarm(), rand::random, |_| {}, attempt)
+    }
+
+    /// One attempt: waits until the breaker and then the limiter let it go, and calls.
+    fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Reply<ChatResponse>, Failure> {
+        let permit = Permit::get(&self.gate, &self.limiter, turn, trace)?;
+        let result = self.caller.call(&self.rules, turn, permit);
+        match result {
+            // With another attempt it might still be answered, so it has not failed.
+            Err(_) if self.gate.is_stopped() => Err(Failure::Stopped),
+            result => result.map_err(Failure::Call),
+        }
+    }
+
+    /// Layers around `call`, on this clock, which must be the limiter's.
+    pub fn new(rules: Rules, cache: Cache, limiter: Limiter<C>, clock: C, call: F) -> Layers<C, F> {
+        Layers {
+            gate: Gate::new(rules.breaker, clock),
+            rules,
+            cache,
+            limiter,
+            caller: Caller::new(clock, call),
+        }
+    }
+
+    /// Lets no call begin any more. What is under way is finished, and who waits is let go.
+    pub fn stop(&self) {
+        self.gate.stop();
+        self.limiter.close();
+    }
+}
+
+impl<C, F> Layers<C, F>
+where
+    C: Clock + Copy + Send + 'static,
+    F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error> + Send + Sync + 'static,
+{
+    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
+    /// first, in a thread of its own. So the function that calls must be all its own, too.
+    pub fn hedged(self, after: Duration) -> Layers<C, F> {
+        let caller = self.caller.hedged(after);
+        Layers { caller, ..self }
+    }
+}

@@ -1,0 +1,149 @@
+//! What one job does until it is done: pure, and shared by both versions.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ai_core::ChatResponse;
+use caching::{Cached, Source};
+
+use crate::failure::Failure;
+use crate::line::Job;
+use crate::record::{self, Reason, Record, ms, on_one_line};
+use crate::tally::Call;
+
+/// Notes the calls of one job. Behind a lock and not `&mut`, since whoever waits for the job looks
+/// at it, too.
+#[derive(Debug, Default)]
+pub(crate) struct Trace(Mutex<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    calls: Vec<Call>,
+    under_way: u32,
+}
+
+impl Trace {
+    /// A call begins.
+    pub(crate) fn began(&self) {
+        self.lock().under_way += 1;
+    }
+
+    /// A call that began at `at` has ended now.
+    pub(crate) fn ended(&self, at: Duration, now: Duration, maybe_billed: bool) {
+        let mut noted = self.lock();
+        noted.under_way -= 1;
+        let took = now.saturating_sub(at);
+        noted.calls.push(Call {
+            at,
+            took,
+            maybe_billed,
+        });
+    }
+
+    /// Whether a call is under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.lock().under_way > 0
+    }
+
+    /// The calls that have ended.
+    pub(crate) fn into_calls(self) -> Vec<Call> {
+        let noted = self.0.into_inner();
+        noted.unwrap_or_else(PoisonError::into_inner).calls
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long at least one call was under way. A hedge runs beside the call before it, and they may
+/// have ended in any order.
+fn called(calls: &[Call]) -> Duration {
+    let mut calls: Vec<_> = calls.iter().map(|call| (call.at, call.took)).collect();
+    calls.sort_unstable();
+    let mut until = Duration::ZERO;
+    let alone = calls.into_iter().map(|(at, took)| {
+        let end = at + took;
+        let new = end.saturating_sub(at.max(until));
+        until = until.max(end);
+        new
+    });
+    alone.sum()
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Done {
+    /// Its line of the output; none if it was stopped, and stays to do.
+    pub record: Option<Record>,
+    /// Why no other job is worth a try. This one stays to do as well.
+    pub hopeless: Option<Failure>,
+    /// What its answer would have cost, if it was cached and that is known.
+    pub saved: Option<ai_core::Cost>,
+    /// The calls it made.
+    pub calls: Vec<Call>,
+}
+
+impl Done {
+    /// Puts together what became of a job that has taken so long in all.
+    pub fn new(
+        job: &Job,
+        asked: &str,
+        result: Result<Cached<ChatResponse>, Failure>,
+        calls: Vec<Call>,
+        took: Duration,
+    ) -> Done {
+        let called = called(&calls);
+        let mut record = Record {
+            custom_id: job.id.clone(),
+            response: None,
+            error: None,
+            model: asked.to_owned(),
+            cached: false,
+            usage: None,
+            cost: None,
+            attempts: u32::try_from(calls.len()).unwrap_or(u32::MAX),
+            wait_ms: ms(took.saturating_sub(called)),
+            call_ms: ms(called),
+        };
+        let to_do = |hopeless| Done {
+            record: None,
+            hopeless,
+            saved: None,
+            calls: Vec::new(),
+        };
+        let mut saved = None;
+        match result {
+            Err(Failure::Stopped) => {
+                return Done {
+                    calls,
+                    ..to_do(None)
+                };
+            }
+            Err(failure) if failure.is_everybodys() => {
+                return Done {
+                    calls,
+                    ..to_do(Some(failure))
+                };
+            }
+            Err(failure) => record.error = Some(Reason::of(&failure)),
+            Ok(answer) => {
+                record.model = record::model(&answer.value, asked).to_owned();
+                record.cached = answer.source != Source::Called;
+                record.usage = answer.usage;
+                let cost = record::cost(&answer.value, answer.usage, asked);
+                (record.cost, saved) = match record.cached {
+                    true => (Some(Default::default()), cost),
+                    false => (cost, None),
+                };
+                record.response = Some(on_one_line(&answer.body));
+            }
+        }
+        Done {
+            record: Some(record),
+            saved,
+            calls,
+            ..to_do(None)
+        }
+    }
+}

@@ -1,0 +1,857 @@
+//! The layers and their order: the same cases through both versions, with equal results and equal
+//! traffic. In virtual time, and where it takes a server, over sockets.
+
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use ai_core::{
+    AsyncClient, CallOptions, ChatRequest, ChatResponse, Clock, Config, Error, Reply,
+    SimulatedClock, SyncClient, SystemClock,
+};
+use ai_mock::{Entry, Failure as Fault, Mock, Script};
+use caching::{AsyncCache, Cache, Place, Scope, TTL};
+use futures::future::join_all;
+use http::HeaderMap;
+use rate_limited_batch::{AsyncLimiter, Limiter, Limits};
+use resilient_batch::*;
+use retry::{Jitter, Policy};
+
+/// How long a test waits for what must happen, before it fails. No test waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
+
+/// As [`block_on`], with tokio's time paused: it jumps when all wait. No sockets here.
+fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
+
+// A world in virtual time.
+
+/// An answer, which only a client can make.
+static ANSWER: LazyLock<Reply<ChatResponse>> = LazyLock::new(|| {
+    let mock = Mock::start().expect("a free port on 127.0.0.1");
+    let client = SyncClient::new(config(&mock)).expect("a client can be built");
+    let request = ChatRequest::new(ai_core::DEFAULT_MODEL, "Say hello");
+    client.chat(&request).expect("the mock answers")
+});
+
+fn config(mock: &Mock) -> Config {
+    Config::new(&mock.base_url(), "sk-test").expect("the mock's URL is one")
+}
+
+fn status(status: u16) -> Error {
+    Error::from_response(status, &HeaderMap::new(), b"")
+}
+
+/// What happens to a call: how long it takes, and with what it ends. Told are its number in the
+/// whole run, from 1, its prompt, its model and the time.
+type Fate = fn(u32, &str, &str, Duration) -> (Duration, Result<(), Error>);
+
+struct World {
+    limits: Limits,
+    rules: Rules,
+    /// When each job comes, with its prompt, which is its name, too.
+    jobs: Vec<(u64, &'static str)>,
+    fate: Fate,
+    /// When the program is stopped, in milliseconds.
+    stops: Option<u64>,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World {
+            limits: Limits::new(60, secs(60)),
+            rules: Rules {
+                policy: Policy {
+                    jitter: Jitter::None,
+                    ..Policy::default()
+                },
+                breaker: BreakerRules::default(),
+                fallback: None,
+                deadline: None,
+                scope: Scope::new("a world"),
+                named: false,
+            },
+            jobs: vec![(0, "a")],
+            fate: |_, _, _, _| (ms(100), Ok(())),
+            stops: None,
+        }
+    }
+}
+
+/// One call as the server saw it: when, for what and of which model.
+type Seen = (u64, String, String);
+
+/// What the twins have to agree on. Everything is sorted: among what happens at the same time, either
+/// may come first.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    calls: Vec<Seen>,
+    /// Name, end (`ok`, the kind of the error, or `unfinished`), whether it was cached, attempts.
+    jobs: Vec<(String, String, bool, u32)>,
+    /// When each job was done, in milliseconds.
+    ends: Vec<u64>,
+}
+
+impl Outcome {
+    fn of(calls: Mutex<Vec<Seen>>, mut done: Vec<(String, Done, Duration)>) -> Outcome {
+        done.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut calls = calls.into_inner().expect("no test panics with it");
+        calls.sort();
+        let job = |(name, done, _): &(String, Done, Duration)| match &done.record {
+            None => (
+                name.clone(),
+                "unfinished".into(),
+                false,
+                done.calls.len() as u32,
+            ),
+            Some(record) => {
+                assert_eq!(record.attempts as usize, done.calls.len());
+                assert_eq!(record.response.is_none(), record.error.is_some());
+                let end = record.error.as_ref().map_or("ok", |error| error.kind);
+                (name.clone(), end.into(), record.cached, record.attempts)
+            }
+        };
+        let outcome = Outcome {
+            jobs: done.iter().map(job).collect(),
+            ends: done
+                .iter()
+                .map(|(_, _, end)| end.as_millis() as u64)
+                .collect(),
+            calls,
+        };
+        let attempts: u32 = outcome.jobs.iter().map(|job| job.3).sum();
+        assert_eq!(
+            attempts as usize,
+            outcome.calls.len(),
+            "the ledger: {outcome:?}"
+        );
+        outcome
+    }
+
+    /// When the calls were made, in milliseconds.
+    fn times(&self) -> Vec<u64> {
+        self.calls.iter().map(|(at, ..)| *at).collect()
+    }
+
+    /// How the jobs ended.
+    fn ends_with(&self) -> Vec<&str> {
+        self.jobs.iter().map(|(_, end, ..)| end.as_str()).collect()
+    }
+}
+
+impl World {
+    fn job(prompt: &str) -> Job {
+        let line = serde_json::json!({"custom_id": prompt, "prompt": prompt}).to_string();
+        Job::parse(line.as_bytes(), 1, &Defaults::default()).expect("a good line")
+    }
+
+    /// Notes a call and tells its fate.
+    fn meet(
+        &self,
+        seen: &Mutex<Vec<Seen>>,
+        request: &ChatRequest,
+        now: Duration,
+    ) -> (Duration, Result<(), Error>) {
+        let prompt = request.messages[0].text();
+        let mut seen = seen.lock().expect("no test panics with it");
+        seen.push((
+            now.as_millis() as u64,
+            prompt.to_string(),
+            request.model.clone(),
+        ));
+        (self.fate)(seen.len() as u32, &prompt, &request.model, now)
+    }
+
+    fn sync(&self) -> Outcome {
+        let (clock, seen) = (&SimulatedClock::new(), Mutex::default());
+        let limiter = Limiter::with_clock(self.limits, clock);
+        let cache = Cache::open(&Place::Memory, TTL);
+        let call = |request: &ChatRequest, _: CallOptions| {
+            let (time, end) = self.meet(&seen, request, clock.now());
+            clock.sleep(time);
+            end.map(|()| ANSWER.clone())
+        };
+        let layers = Layers::new(self.rules.clone(), cache, limiter, clock, call);
+        let done = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = self.jobs.iter().map(|_| clock.take_part()).collect();
+            let stopper = self.stops.map(|at| (at, clock.take_part()));
+            for (part, (at, prompt)) in parts.into_iter().zip(&self.jobs) {
+                let (layers, done) = (&layers, &done);
+                scope.spawn(move || {
+                    clock.sleep(ms(*at));
+                    let ended = layers.answer(&World::job(prompt));
+                    let mut done = done.lock().expect("no test panics with it");
+                    done.push((prompt.to_string(), ended, clock.now()));
+                    drop(part);
+                });
+            }
+            if let Some((at, part)) = stopper {
+                let layers = &layers;
+                scope.spawn(move || {
+                    clock.sleep(ms(at));
+                    layers.stop();
+                    drop(part);
+                });
+            }
+        });
+        drop(layers);
+        Outcome::of(seen, done.into_inner().expect("no test panics with it"))
+    }
+
+    fn awaited(&self) -> Outcome {
+        in_virtual_time(async {
+            let start = tokio::time::Instant::now();
+            let seen = Mutex::default();
+            let limiter = AsyncLimiter::new(self.limits);
+            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let call = async |request: &ChatRequest, _: CallOptions| {
+                let (time, end) = self.meet(&seen, request, start.elapsed());
+                tokio::time::sleep(time).await;
+                end.map(|()| ANSWER.clone())
+            };
+            let layers = AsyncLayers::new(self.rules.clone(), cache, limiter, call);
+            let work = async |at: u64, prompt: &str| {
+                tokio::time::sleep(ms(at)).await;
+                let ended = layers.answer(&World::job(prompt)).await;
+                (prompt.to_owned(), ended, start.elapsed())
+            };
+            let jobs = join_all(self.jobs.iter().map(|(at, prompt)| work(*at, prompt)));
+            let stop = async {
+                if let Some(at) = self.stops {
+                    tokio::time::sleep(ms(at)).await;
+                    layers.stop();
+                }
+            };
+            let (done, ()) = tokio::join!(jobs, stop);
+            drop(layers);
+            Outcome::of(seen, done)
+        })
+    }
+
+    /// Runs both, which must agree.
+    fn run(self) -> Outcome {
+        let (sync, awaited) = (self.sync(), self.awaited());
+        assert_eq!(sync.calls, awaited.calls);
+        assert_eq!(sync.jobs, awaited.jobs);
+        agree(&sync.ends, &awaited.ends);
+        sync
+    }
+
+    /// As [`run`](Self::run), where who waits for the breaker may be let through in any order.
+    fn run_whoever_is_first(self) -> Outcome {
+        let (sync, awaited) = (self.sync(), self.awaited());
+        assert_eq!(sync.times(), awaited.times());
+        assert_eq!(sync.ends_with(), awaited.ends_with());
+        let sorted = |outcome: &Outcome| {
+            let mut ends = outcome.ends.clone();
+            ends.sort_unstable();
+            ends
+        };
+        agree(&sorted(&sync), &sorted(&awaited));
+        sync
+    }
+}
+
+/// tokio's timers are a millisecond coarse.
+fn agree(one: &[u64], other: &[u64]) {
+    let mut pairs = one.iter().zip(other);
+    assert!(
+        pairs.all(|(one, other)| one.abs_diff(*other) <= 20),
+        "{one:?} {other:?}"
+    );
+}
+
+// The order of the layers.
+
+#[test]
+fn a_hit_takes_no_budget() {
+    let outcome = World {
+        limits: Limits::new(1, secs(60)),
+        jobs: vec![(0, "a"), (1000, "a"), (2000, "b")],
+        ..World::default()
+    }
+    .run();
+    assert_eq!(
+        outcome.times(),
+        [0, 60_100],
+        "b waits for the one slot there is"
+    );
+    let expected = [("a", false, 1), ("a", true, 0), ("b", false, 1)];
+    for (job, (name, cached, attempts)) in outcome.jobs.iter().zip(expected) {
+        assert_eq!(*job, (name.into(), "ok".into(), cached, attempts));
+    }
+    assert_eq!(outcome.ends[..2], [100, 1000]);
+}
+
+#[test]
+fn each_attempt_pays_the_limiter() {
+    let outcome = World {
+        limits: Limits::new(2, secs(60)),
+        fate: |number, _, _, _| (ms(100), if number < 3 { Err(status(500)) } else { Ok(()) }),
+        ..World::default()
+    }
+    .run();
+    // A pause of 1 s, one of 2 s, and then the wait until the first slot is free again.
+    assert_eq!(outcome.times(), [0, 1100, 60_100]);
+}
+
+#[test]
+fn a_pause_holds_no_place_under_way() {
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::MIN,
+        ..Limits::new(60, secs(60))
+    };
+    let outcome = World {
+        limits,
+        jobs: vec![(0, "a"), (10, "b")],
+        fate: |number, _, _, _| {
+            (
+                ms(100),
+                if number == 1 {
+                    Err(status(500))
+                } else {
+                    Ok(())
+                },
+            )
+        },
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 100, 1100], "b goes while a waits");
+}
+
+#[test]
+fn one_deadline_is_seen_by_the_limiter_the_retry_and_the_breaker() {
+    let deadline = |rules: Rules| Rules {
+        deadline: Some(ms(2500)),
+        ..rules
+    };
+    // The wait for a slot ends with it.
+    let world = World::default();
+    let outcome = World {
+        limits: Limits::new(1, secs(60)),
+        jobs: vec![(0, "a"), (500, "b")],
+        rules: deadline(world.rules),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.ends_with(), ["ok", "deadline"]);
+    assert_eq!(outcome.ends, [100, 3000]);
+
+    // No pause runs past it: the second one would take 2 s.
+    let world = World::default();
+    let outcome = World {
+        rules: deadline(world.rules),
+        fate: |_, _, _, _| (ms(100), Err(status(500))),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 1100]);
+    assert_eq!(
+        (outcome.ends_with(), &*outcome.ends),
+        (vec!["status"], &[1200][..])
+    );
+
+    // And no wait for the breaker, which opens with the first failure.
+    let world = World::default();
+    let rules = Rules {
+        breaker: BreakerRules {
+            failures: 1,
+            ..BreakerRules::default()
+        },
+        ..world.rules
+    };
+    let outcome = World {
+        rules: deadline(rules),
+        fate: |_, _, _, _| (ms(100), Err(status(500))),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0]);
+    assert_eq!(
+        (outcome.ends_with(), &*outcome.ends),
+        (vec!["deadline"], &[2500][..])
+    );
+
+    // Both models together have it.
+    let world = World::default();
+    let rules = Rules {
+        fallback: Some("other".into()),
+        ..world.rules
+    };
+    let outcome = World {
+        rules: deadline(rules),
+        fate: |_, _, _, _| (ms(100), Err(status(500))),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 1100, 1200, 2300]);
+}
+
+#[test]
+fn a_job_too_large_for_any_window_is_told_so_at_once() {
+    let limits = Limits {
+        tokens: Some(100),
+        ..Limits::new(60, secs(60))
+    };
+    let outcome = World {
+        limits,
+        ..World::default()
+    }
+    .run();
+    assert_eq!(
+        (outcome.ends_with(), outcome.calls.len()),
+        (vec!["too_large_for_the_limit"], 0)
+    );
+}
+
+// The breaker among the layers.
+
+/// Fails until the 30th second, and works from then on.
+fn down_for_30_s(_: u32, _: &str, _: &str, now: Duration) -> (Duration, Result<(), Error>) {
+    (
+        ms(100),
+        if now < secs(30) {
+            Err(status(503))
+        } else {
+            Ok(())
+        },
+    )
+}
+
+fn tripping(failures: u32) -> Rules {
+    let world = World::default();
+    Rules {
+        breaker: BreakerRules {
+            failures,
+            ..BreakerRules::default()
+        },
+        ..world.rules
+    }
+}
+
+#[test]
+fn an_open_breaker_costs_no_slot_and_lets_one_probe_through() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut rules = tripping(3);
+    rules.policy.max_attempts = 9;
+    let outcome = World {
+        // As many as are needed. If one were taken while the breaker is open, the last job would
+        // wait for a minute.
+        limits: Limits::new(3 + 2 + 8, secs(60)),
+        jobs: names
+            .map(|name| (0, name))
+            .into_iter()
+            .take(3)
+            .chain(names[3..].iter().map(|name| (5000, *name)))
+            .collect(),
+        rules,
+        fate: down_for_30_s,
+        ..World::default()
+    }
+    .run_whoever_is_first();
+    let times = outcome.times();
+    assert_eq!(times[..3], [0, 0, 0]);
+    // One probe each 10 s, after a call of 0.1 s, until one of them is answered.
+    assert_eq!(times[3..6], [10_100, 20_200, 30_300]);
+    // Then all others, at once.
+    assert_eq!(times[6..], [30_400; 7]);
+    assert!(outcome.jobs.iter().all(|job| job.1 == "ok"));
+}
+
+#[test]
+fn a_breaker_that_opens_while_one_waits_for_a_slot_keeps_him_from_calling() {
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::MIN,
+        ..Limits::new(60, secs(60))
+    };
+    let outcome = World {
+        limits,
+        jobs: vec![(0, "a"), (10, "b"), (20, "c")],
+        rules: tripping(1),
+        fate: |number, _, _, _| {
+            (
+                ms(100),
+                if number == 1 {
+                    Err(status(503))
+                } else {
+                    Ok(())
+                },
+            )
+        },
+        ..World::default()
+    }
+    .run_whoever_is_first();
+    // The probe, then the others one after another.
+    assert_eq!(outcome.times(), [0, 10_100, 10_200, 10_300]);
+}
+
+#[test]
+fn refusals_do_not_open_it() {
+    let outcome = World {
+        jobs: vec![(0, "a"), (0, "b"), (0, "c"), (1000, "d")],
+        rules: tripping(2),
+        fate: |number, _, _, _| (ms(100), if number < 4 { Err(status(400)) } else { Ok(()) }),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 0, 0, 1000]);
+}
+
+// The fallback.
+
+fn with_fallback(rules: Rules) -> Rules {
+    Rules {
+        fallback: Some("other".into()),
+        ..rules
+    }
+}
+
+/// Only the other model works.
+fn only_other(_: u32, _: &str, model: &str, _: Duration) -> (Duration, Result<(), Error>) {
+    (
+        ms(100),
+        if model == "other" {
+            Ok(())
+        } else {
+            Err(status(503))
+        },
+    )
+}
+
+#[test]
+fn the_fallback_is_asked_when_the_model_is_given_up_on_and_its_answer_is_kept() {
+    let outcome = World {
+        jobs: vec![(0, "a"), (60_000, "a")],
+        rules: with_fallback(tripping(20)),
+        fate: only_other,
+        ..World::default()
+    }
+    .run();
+    let calls: Vec<_> = outcome
+        .calls
+        .iter()
+        .map(|(at, _, model)| (*at, model.as_str()))
+        .collect();
+    let own = ai_core::DEFAULT_MODEL;
+    let expected = [
+        (0, own),
+        (1100, own),
+        (3200, own),
+        (3300, "other"),
+        // A minute later the model itself is tried again; what the other one said is still known.
+        (60_000, own),
+        (61_100, own),
+        (63_200, own),
+    ];
+    assert_eq!(calls, expected);
+    let job = |cached, attempts| ("a".to_owned(), "ok".to_owned(), cached, attempts);
+    assert_eq!(outcome.jobs, [job(false, 4), job(true, 3)]);
+}
+
+#[test]
+fn with_an_open_breaker_the_fallback_is_asked_at_once() {
+    let outcome = World {
+        jobs: vec![(0, "a"), (1000, "b")],
+        rules: with_fallback(tripping(1)),
+        fate: only_other,
+        ..World::default()
+    }
+    .run();
+    let calls: Vec<_> = outcome
+        .calls
+        .iter()
+        .map(|(at, name, model)| (*at, name.as_str(), model.as_str()))
+        .collect();
+    // After its first failure job a finds the breaker open, too, when its pause is over.
+    let own = ai_core::DEFAULT_MODEL;
+    assert_eq!(
+        calls,
+        [(0, "a", own), (1000, "b", "other"), (1100, "a", "other")]
+    );
+}
+
+#[test]
+fn a_model_that_is_not_there_is_replaced_and_a_bad_request_is_not() {
+    let fates: [(Fate, &[&str], &str); 2] = [
+        (
+            |_, _, model, _| {
+                (
+                    ms(100),
+                    if model == "other" {
+                        Ok(())
+                    } else {
+                        Err(status(404))
+                    },
+                )
+            },
+            &["gpt-4o-mini", "other"],
+            "ok",
+        ),
+        (
+            |_, _, _, _| (ms(100), Err(status(400))),
+            &["gpt-4o-mini"],
+            "status",
+        ),
+    ];
+    for (fate, models, end) in fates {
+        let outcome = World {
+            rules: with_fallback(World::default().rules),
+            fate,
+            ..World::default()
+        }
+        .run();
+        let asked: Vec<_> = outcome
+            .calls
+            .iter()
+            .map(|(_, _, model)| model.as_str())
+            .collect();
+        assert_eq!((&*asked, outcome.ends_with()), (models, vec![end]));
+    }
+}
+
+// Stopping.
+
+#[test]
+fn what_waits_is_let_go_and_what_is_under_way_is_finished() {
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::new(2).expect("2 is not 0"),
+        ..Limits::new(60, secs(60))
+    };
+    let outcome = World {
+        limits,
+        // One that is answered after the stop, one that fails after it, one in its pause then, one that
+        // waits for a place under way, and one that comes later.
+        jobs: vec![
+            (500, "answered"),
+            (500, "fails"),
+            (0, "pauses"),
+            (600, "queues"),
+            (2000, "late"),
+        ],
+        fate: |_, prompt, _, _| match prompt {
+            "pauses" => (ms(100), Err(status(500))),
+            "fails" => (ms(1000), Err(status(500))),
+            _ => (ms(1000), Ok(())),
+        },
+        stops: Some(700),
+        ..World::default()
+    }
+    .run();
+    let ends: Vec<_> = outcome
+        .jobs
+        .iter()
+        .map(|(name, end, ..)| (name.as_str(), end.as_str()))
+        .collect();
+    let expected = [
+        ("answered", "ok"),
+        ("fails", "unfinished"),
+        ("late", "unfinished"),
+        ("pauses", "unfinished"),
+        ("queues", "unfinished"),
+    ];
+    assert_eq!(ends, expected);
+    assert_eq!(outcome.ends, [1500, 1500, 2000, 700, 700]);
+    assert_eq!(outcome.calls.len(), 3);
+}
+
+#[test]
+fn who_waits_for_the_breaker_is_let_go() {
+    let outcome = World {
+        jobs: vec![(0, "a"), (500, "b")],
+        rules: tripping(1),
+        fate: |_, _, _, _| (ms(100), Err(status(500))),
+        stops: Some(700),
+        ..World::default()
+    }
+    .run_whoever_is_first();
+    assert_eq!(
+        (outcome.ends_with(), &*outcome.ends),
+        (vec!["unfinished"; 2], &[700, 700][..])
+    );
+    // Also while the probe is under way.
+    let outcome = World {
+        jobs: vec![(0, "a"), (500, "b")],
+        rules: tripping(1),
+        fate: |number, _, _, _| {
+            (
+                if number == 1 { ms(100) } else { secs(5) },
+                Err(status(500)),
+            )
+        },
+        stops: Some(12_000),
+        ..World::default()
+    }
+    .run_whoever_is_first();
+    assert_eq!(outcome.ends_with(), vec!["unfinished"; 2]);
+    assert_eq!(
+        outcome.ends.iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&12_000, &15_100])
+    );
+}
+
+// Over sockets.
+
+/// Runs jobs through both versions, each with a mock of its own, and returns what was done and what
+/// the mock saw. `meanwhile` is called while they run.
+fn over_sockets(
+    prompts: &[&str],
+    rules: &Rules,
+    mock: impl Fn() -> Mock,
+    meanwhile: impl Fn(&Mock, &dyn Fn() -> usize) + Sync,
+) -> [(Vec<Done>, Vec<Entry>); 2] {
+    let limits = Limits::new(1000, secs(60));
+    let jobs: Vec<_> = prompts.iter().map(|prompt| World::job(prompt)).collect();
+
+    let server = mock();
+    let client = SyncClient::new(config(&server)).expect("a client can be built");
+    let cache = Cache::open(&Place::Memory, TTL);
+    let callers = {
+        let cache = cache.clone();
+        move || cache.callers()
+    };
+    let clock = SystemClock::new();
+    let call = |request: &ChatRequest, options| client.with(gated(options))?.chat(request);
+    let limiter = Limiter::with_clock(limits, clock);
+    let layers = Layers::new(rules.clone(), cache, limiter, clock, call);
+    let done = std::thread::scope(|scope| {
+        let jobs: Vec<_> = jobs
+            .iter()
+            .map(|job| scope.spawn(|| layers.answer(job)))
+            .collect();
+        meanwhile(&server, &callers);
+        jobs.into_iter()
+            .map(|job| job.join().expect("no job panics"))
+            .collect()
+    });
+    let sync = (done, server.log());
+
+    let server = mock();
+    let client = AsyncClient::new(config(&server)).expect("a client can be built");
+    let cache = block_on(AsyncCache::open(&Place::Memory, TTL));
+    let callers = {
+        let cache = cache.clone();
+        move || cache.callers()
+    };
+    let call =
+        async |request: &ChatRequest, options| client.with(gated(options))?.chat(request).await;
+    let layers = AsyncLayers::new(rules.clone(), cache, AsyncLimiter::new(limits), call);
+    let awaited = std::thread::scope(|scope| {
+        scope.spawn(|| meanwhile(&server, &callers));
+        block_on(join_all(jobs.iter().map(|job| layers.answer(job))))
+    });
+    [sync, (awaited, server.log())]
+}
+
+/// Lets the mock hold its answer back.
+fn gated(options: CallOptions) -> CallOptions {
+    options.header("x-mock-gate", "all")
+}
+
+/// Lets the mock answer at once.
+fn open_gate(mock: &Mock, _: &dyn Fn() -> usize) {
+    mock.gate("all").open();
+}
+
+fn quick(rules: Rules) -> Rules {
+    Rules {
+        policy: Policy {
+            base_delay: Duration::ZERO,
+            ..rules.policy
+        },
+        ..rules
+    }
+}
+
+fn started(mock: ai_mock::Builder) -> Mock {
+    mock.start().expect("a free port on 127.0.0.1")
+}
+
+#[test]
+fn a_follower_of_a_flight_pays_nothing() {
+    let mock = || started(Mock::builder());
+    // The answer is held back until all are there.
+    let meanwhile = |mock: &Mock, callers: &dyn Fn() -> usize| {
+        let begun = std::time::Instant::now();
+        while callers() < 20 {
+            assert!(begun.elapsed() < PATIENCE, "{} came", callers());
+            std::thread::yield_now();
+        }
+        mock.gate("all").open();
+    };
+    for (done, log) in over_sockets(&["a"; 20], &World::default().rules, mock, meanwhile) {
+        let called = done.iter().filter(|done| !done.calls.is_empty());
+        assert_eq!((called.count(), log.len()), (1, 1));
+        let cached = done
+            .iter()
+            .filter(|done| done.record.as_ref().is_some_and(|it| it.cached));
+        assert_eq!(cached.count(), 19);
+    }
+}
+
+#[test]
+fn all_attempts_of_a_job_and_model_carry_one_key_of_their_own() {
+    let mock = || started(Mock::builder().failure_rate(1.0, Fault::Status(500)));
+    let rules = quick(with_fallback(World::default().rules));
+    for (_, log) in over_sockets(&["a", "b"], &rules, mock, open_gate) {
+        assert_eq!(log.len(), 2 * 2 * 3);
+        let part = |entry: &Entry| {
+            let model = entry.body["model"].as_str().expect("a model is named");
+            (
+                entry.headers["idempotency-key"].clone(),
+                model.to_owned(),
+                entry.body["messages"].to_string(),
+            )
+        };
+        let parts: BTreeSet<_> = log.iter().map(part).collect();
+        let keys: BTreeSet<_> = parts.iter().map(|(key, ..)| key).collect();
+        assert_eq!((parts.len(), keys.len()), (4, 4));
+    }
+}
+
+#[test]
+fn no_attempt_runs_past_the_deadline_either() {
+    let mock = || started(Mock::builder().script(Script::NeverAnswers));
+    let rules = Rules {
+        deadline: Some(ms(100)),
+        ..World::default().rules
+    };
+    for (done, log) in over_sockets(&["a"], &rules, mock, open_gate) {
+        let error = done[0]
+            .record
+            .as_ref()
+            .and_then(|record| record.error.as_ref());
+        let error = error.expect("it has no answer");
+        assert_eq!(
+            (error.kind, error.retryable, log.len()),
+            ("deadline", true, 1)
+        );
+    }
+}
+
+#[test]
+fn what_nobody_knows_the_cost_of_is_told() {
+    let mock = || started(Mock::builder().fail_first(1, Fault::Reset));
+    for (done, log) in over_sockets(&["a"], &quick(World::default().rules), mock, open_gate) {
+        let billed: Vec<_> = done[0].calls.iter().map(|call| call.maybe_billed).collect();
+        assert_eq!((billed, log.len()), (vec![true, false], 2));
+    }
+}
