@@ -5,13 +5,15 @@
 
 mod runs;
 mod show;
+mod stops;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use runs::Pattern;
+use demo::note;
+use stops::Pattern;
 
 /// Runs the patterns in each version and strategy, and compares them.
 #[derive(Debug, Parser)]
@@ -43,13 +45,15 @@ fn main() -> ExitCode {
     match tour(&arguments) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(error)) => {
-            eprintln!("error: some requests failed, the first of them with: {error}");
+            note(format_args!(
+                "error: some requests failed, the first of them with: {error}"
+            ));
             ExitCode::FAILURE
         }
         // `| head` has seen enough: that is no failure of ours.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            note(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -61,19 +65,20 @@ fn tour(arguments: &Arguments) -> Result<Option<String>, Box<dyn std::error::Err
         [] => Pattern::value_variants(),
         named => named,
     };
-    // Not its address: each pattern has one of its own, which is gone when that stop is over.
-    eprintln!(
+    // Not its address: each run has a server of its own, which is gone when that is over.
+    note(format_args!(
         "server: offline mock on 127.0.0.1 (seed {})",
         arguments.seed
-    );
+    ));
     let mut out = anstream::stdout().lock();
     let mut all = Vec::new();
     for pattern in patterns {
-        let stop = runs::Stop::new(*pattern, arguments.seed, arguments.scale)?;
+        let stop = runs::Stop::new(*pattern, arguments.seed, arguments.scale);
         if !arguments.json {
             show::heading(&mut out, &stop)?;
         }
         for run in stop.runs() {
+            let run = run?;
             match arguments.json {
                 true => writeln!(out, "{}", serde_json::to_string(&run)?)?,
                 false => show::run(&mut out, &run, stop.whole())?,

@@ -1,58 +1,15 @@
 //! Runs one pattern in each of its versions and strategies, and measures it.
 
 use std::error::Error;
-use std::fmt::Display;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use ai_core::{AsyncClient, CallOptions, ChatRequest, Config, SyncClient};
-use ai_mock::Mock;
-use clap::ValueEnum;
-use demo::{Bar, SERVICES, Scene};
-use multi_service::Branch;
+use ai_core::{AsyncClient, CallOptions, ChatRequest, SyncClient};
+use ai_mock::{Entry, Mock};
+use demo::{Bar, fullest_window};
 use serde::{Serialize, Serializer};
 use tokio::runtime::Runtime;
 
-/// The patterns, by the names of their packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Pattern {
-    SingleRequest,
-    ConcurrentRequests,
-    Streaming,
-    MultiService,
-    Retry,
-}
-
-impl Pattern {
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Pattern::SingleRequest => 1,
-            Pattern::ConcurrentRequests => 2,
-            Pattern::Streaming => 4,
-            Pattern::MultiService => 5,
-            Pattern::Retry => 7,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Pattern::SingleRequest => "single-request",
-            Pattern::ConcurrentRequests => "concurrent-requests",
-            Pattern::Streaming => "streaming",
-            Pattern::MultiService => "multi-service",
-            Pattern::Retry => "retry",
-        }
-    }
-
-    fn scene(self) -> Scene {
-        match self {
-            Pattern::SingleRequest | Pattern::ConcurrentRequests => Scene::Replies,
-            Pattern::Streaming => Scene::Story,
-            Pattern::MultiService => Scene::Services,
-            Pattern::Retry => Scene::Unreliable,
-        }
-    }
-}
+use crate::stops::{Outcome, Pattern, Plan, Strategy};
 
 /// What one version did with one strategy.
 #[derive(Debug, Clone, Serialize)]
@@ -77,10 +34,43 @@ pub(crate) struct Run {
     /// Where it streams: when the first token had arrived.
     #[serde(rename = "first_token_ms", serialize_with = "as_optional_milliseconds")]
     pub(crate) first_token: Option<Duration>,
+    /// Where the server has a limit: how it was used.
+    pub(crate) window: Option<Window>,
     /// Why the first of those that failed did.
     pub(crate) error: Option<String>,
     #[serde(skip)]
     pub(crate) bars: Vec<Bar>,
+}
+
+/// How a run used the server's rate limit, by the server's log.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Window {
+    #[serde(rename = "window_ms", serialize_with = "as_milliseconds")]
+    pub(crate) length: Duration,
+    /// The requests that any window may have.
+    pub(crate) limit: usize,
+    /// The most that one had.
+    pub(crate) fullest: usize,
+    /// The least time in which so many requests may arrive, of the time in which they did.
+    pub(crate) share_of_rate: f64,
+}
+
+impl Window {
+    fn of(log: &[Entry], lab: &Lab) -> Option<Window> {
+        let quota = lab.mock.settings().quota?;
+        let (length, limit) = (quota.window, quota.requests? as usize);
+        let arrivals = || log.iter().map(|entry| entry.arrived);
+        let took = arrivals().max()? - arrivals().min()?;
+        // The first `limit` may come at once, as many more a window later, and so on.
+        let windows = log.len().saturating_sub(1) / limit.max(1);
+        let least = length.mul_f64(windows as f64);
+        Some(Window {
+            length,
+            limit,
+            fullest: fullest_window(arrivals(), length),
+            share_of_rate: least.as_secs_f64() / took.as_secs_f64(),
+        })
+    }
 }
 
 fn as_milliseconds<S: Serializer>(time: &Duration, output: S) -> Result<S::Ok, S::Error> {
@@ -97,330 +87,141 @@ fn as_optional_milliseconds<S: Serializer>(
     }
 }
 
-/// One stop of the tour: a pattern, with a server and clients of its own.
+/// One stop of the tour: what is done there, and at which scale.
 pub(crate) struct Stop {
-    pub(crate) pattern: Pattern,
+    pub(crate) plan: Plan,
+    seed: u64,
     scale: f64,
-    prompts: Vec<&'static str>,
-    mock: Mock,
-    sync: SyncClient,
-    awaited: AsyncClient,
-    runtime: Runtime,
 }
-
-/// What a strategy did, before it is compared.
-struct Outcome {
-    ok: usize,
-    failed: usize,
-    error: Option<String>,
-    first_token: Option<Duration>,
-}
-
-impl Outcome {
-    fn count<E: Display>(results: impl IntoIterator<Item = Result<(), E>>) -> Outcome {
-        let (ok, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-        Outcome {
-            ok: ok.len(),
-            failed: failed.len(),
-            error: failed
-                .into_iter()
-                .find_map(|result| Some(result.err()?.to_string())),
-            first_token: None,
-        }
-    }
-}
-
-/// A strategy: its version, its name, whether its requests overlap, and how it is run.
-type Strategy = (&'static str, &'static str, bool, fn(&Stop) -> Outcome);
 
 impl Stop {
-    /// Starts the server, and builds and warms the clients.
-    pub(crate) fn new(
-        pattern: Pattern,
-        seed: u64,
-        scale: Option<f64>,
-    ) -> Result<Stop, Box<dyn Error>> {
-        let scene = pattern.scene();
-        // With the guide's own seconds come the guide's own three prompts.
-        let rounds = if scale.is_some() { 1 } else { 4 };
-        let prompts = concurrent_requests::PROMPTS.repeat(rounds);
-        let prompts = prompts.into_iter().take(10).collect();
-        let scale = scale.unwrap_or(scene.default_scale());
-        let (config, mock) = scene.start(seed, scale, None)?;
-        let runtime = Runtime::new()?;
-        let (sync, awaited) = warmed_clients(config, &runtime)?;
-        Ok(Stop {
-            pattern,
-            scale,
-            prompts,
-            mock,
-            sync,
-            awaited,
-            runtime,
-        })
+    pub(crate) fn new(pattern: Pattern, seed: u64, scale: Option<f64>) -> Stop {
+        let plan = pattern.plan(scale.is_some());
+        let scale = scale.unwrap_or(plan.scene.default_scale());
+        Stop { plan, seed, scale }
     }
 
     /// What it asks for and what its server does, in a few words.
     pub(crate) fn about(&self) -> String {
-        let requests = self.requests();
-        let scene = self.pattern.scene().describe(self.scale, None);
-        let requests = if requests == 1 {
-            "1 request".into()
-        } else {
-            format!("{requests} requests")
-        };
-        format!("{requests} · {scene}")
+        let latency = self.plan.latency_at(self.scale);
+        let scene = self.plan.scene.describe(self.scale, latency);
+        match self.plan.replies.len() {
+            1 => format!("1 call · {scene}"),
+            calls => format!("{calls} calls · {scene}"),
+        }
     }
 
-    /// The time scale of its timelines: a little more than the slowest run will take.
+    /// The time that its timelines span.
     pub(crate) fn whole(&self) -> Duration {
-        match self.pattern {
-            Pattern::Streaming => Duration::from_secs_f64(21.0 * self.scale),
-            Pattern::Retry => Duration::from_secs_f64(5.0 * self.scale),
-            _ => self.in_turn().mul_f64(1.01),
-        }
+        self.plan.whole.mul_f64(self.scale)
     }
 
-    fn requests(&self) -> usize {
-        match self.pattern {
-            Pattern::SingleRequest | Pattern::Streaming | Pattern::Retry => 1,
-            Pattern::ConcurrentRequests => self.prompts.len(),
-            Pattern::MultiService => SERVICES.len(),
-        }
-    }
-
-    /// What the server takes for all requests in turn.
-    fn in_turn(&self) -> Duration {
-        self.latencies().iter().sum()
-    }
-
-    fn latencies(&self) -> Vec<Duration> {
-        let latencies = match self.pattern {
-            Pattern::MultiService => SERVICES.map(|(_, time)| time).to_vec(),
-            _ => vec![Duration::from_secs(3); self.requests()],
-        };
-        latencies
-            .into_iter()
-            .map(|time| time.mul_f64(self.scale))
-            .collect()
-    }
-
-    /// All runs of this pattern, one after another, each made when it is asked for.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = Run> {
+    /// All runs, one after another, each made when it is asked for.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Result<Run, Box<dyn Error>>> {
         let mut first_wall = None;
-        self.strategies()
-            .into_iter()
-            .map(move |(version, strategy, overlaps, run)| {
-                self.mock.clear_log();
-                let started = Instant::now();
-                let Outcome {
-                    ok,
-                    failed,
-                    error,
-                    first_token,
-                } = run(self);
-                let wall = started.elapsed();
+        self.plan.strategies.iter().map(move |strategy| {
+            let lab = Lab::start(&self.plan, self.seed, self.scale)?;
+            let mut run = self.measure(strategy, &lab);
+            let first_wall = *first_wall.get_or_insert(run.wall);
+            run.speedup = first_wall.as_secs_f64() / run.wall.as_secs_f64();
+            Ok(run)
+        })
+    }
 
-                // The last byte is logged before it is sent, so nothing is missing from the log now.
-                let bars: Vec<_> = self.mock.log().iter().filter_map(Bar::of).collect();
-                let slowest = self.latencies().into_iter().max().unwrap_or_default();
-                let ideal = self.in_turn().as_secs_f64() / slowest.as_secs_f64();
-                let first_wall = *first_wall.get_or_insert(wall);
-                Run {
-                    pattern: self.pattern.name(),
-                    version,
-                    strategy,
-                    requests: ok + failed,
-                    ok,
-                    failed,
-                    attempts: bars.len(),
-                    wall,
-                    speedup: first_wall.as_secs_f64() / wall.as_secs_f64(),
-                    ideal: if overlaps { ideal } else { 1.0 },
-                    peak_in_flight: self.mock.stats().peak_in_flight,
-                    first_token,
-                    error,
-                    bars,
-                }
+    fn measure(&self, strategy: &Strategy, lab: &Lab) -> Run {
+        let started = Instant::now();
+        let Outcome {
+            ok,
+            failed,
+            error,
+            first_token,
+        } = (strategy.run)(lab);
+        let wall = started.elapsed();
+
+        // The last byte is logged before it is sent, so nothing is missing from the log now.
+        let log = lab.mock.log();
+        let bar = |entry: &Entry| {
+            let name = (self.plan.name_of)(entry);
+            Some(Bar {
+                name,
+                ..Bar::of(entry)?
             })
-    }
-
-    fn strategies(&self) -> Vec<Strategy> {
-        match self.pattern {
-            Pattern::SingleRequest => vec![
-                ("sync", "one-call", false, |stop| {
-                    Outcome::count([single_request::ask(&stop.sync, stop.prompts[0]).map(drop)])
-                }),
-                ("async", "one-call", false, |stop| {
-                    let ask = single_request::ask_async(&stop.awaited, stop.prompts[0]);
-                    Outcome::count([stop.runtime.block_on(ask).map(drop)])
-                }),
-            ],
-            Pattern::ConcurrentRequests => vec![
-                ("sync", "in-turn", false, |stop| {
-                    answered(concurrent_requests::in_turn(&stop.sync, &stop.prompts))
-                }),
-                ("sync", "threads", true, |stop| {
-                    answered(concurrent_requests::at_once(
-                        &stop.sync,
-                        &stop.prompts,
-                        stop.limit(),
-                    ))
-                }),
-                ("async", "in-turn", false, |stop| {
-                    let all = concurrent_requests::in_turn_async(&stop.awaited, &stop.prompts);
-                    answered(stop.runtime.block_on(all))
-                }),
-                ("async", "at-once", true, |stop| {
-                    let (client, prompts) = (&stop.awaited, &stop.prompts);
-                    let all = concurrent_requests::at_once_async(client, prompts, stop.limit());
-                    answered(stop.runtime.block_on(all))
-                }),
-            ],
-            Pattern::Streaming => vec![
-                ("sync", "stream", false, |stop| {
-                    let (client, prompt) = (stop.sync.clone(), "Write a short story");
-                    let open = move || streaming::generate_stream(&client, prompt);
-                    let never = crossbeam_channel::never();
-                    told(streaming::follow(open, &mut std::io::sink(), &never))
-                }),
-                ("async", "stream", false, |stop| {
-                    let open =
-                        streaming::generate_stream_async(&stop.awaited, "Write a short story");
-                    let mut nowhere = std::io::sink();
-                    let story = streaming::follow_async(open, &mut nowhere, std::future::pending());
-                    told(stop.runtime.block_on(story))
-                }),
-            ],
-            Pattern::MultiService => vec![
-                ("sync", "in-turn", false, |stop| {
-                    branches(multi_service::comprehensive_analysis_in_turn(
-                        &stop.sync,
-                        multi_service::TEXT,
-                        stop.limits(),
-                    ))
-                }),
-                ("sync", "threads", true, |stop| {
-                    branches(multi_service::comprehensive_analysis(
-                        &stop.sync,
-                        multi_service::TEXT,
-                        stop.limits(),
-                    ))
-                }),
-                ("async", "in-turn", false, |stop| {
-                    let (client, text) = (&stop.awaited, multi_service::TEXT);
-                    let limits = stop.limits();
-                    let all =
-                        multi_service::comprehensive_analysis_in_turn_async(client, text, limits);
-                    branches(stop.runtime.block_on(all))
-                }),
-                ("async", "at-once", true, |stop| {
-                    let (client, text) = (&stop.awaited, multi_service::TEXT);
-                    let all =
-                        multi_service::comprehensive_analysis_async(client, text, stop.limits());
-                    branches(stop.runtime.block_on(all))
-                }),
-            ],
-            Pattern::Retry => vec![
-                ("sync", "retry", false, |stop| {
-                    let answer = stop.sync.with(stop.named()).and_then(|client| {
-                        retry::generate_text(&client, &stop.policy(), stop.prompts[0], |_| {})
-                    });
-                    Outcome::count([answer.map(drop)])
-                }),
-                ("async", "retry", false, |stop| {
-                    let answer = stop.awaited.with(stop.named()).and_then(|client| {
-                        let (policy, prompt) = (stop.policy(), stop.prompts[0]);
-                        let text = retry::generate_text_async(&client, &policy, prompt, |_| {});
-                        stop.runtime.block_on(text)
-                    });
-                    Outcome::count([answer.map(drop)])
-                }),
-            ],
+        };
+        let bars: Vec<_> = log.iter().filter_map(bar).collect();
+        let in_turn: Duration = self.plan.replies.iter().sum();
+        let slowest = self.plan.replies.iter().max().copied().unwrap_or(in_turn);
+        Run {
+            pattern: self.plan.name,
+            version: strategy.version,
+            strategy: strategy.name,
+            requests: ok + failed,
+            ok,
+            failed,
+            attempts: bars.len(),
+            wall,
+            speedup: 1.0,
+            ideal: match strategy.overlaps {
+                true => in_turn.as_secs_f64() / slowest.as_secs_f64(),
+                false => 1.0,
+            },
+            peak_in_flight: lab.mock.stats().peak_in_flight,
+            first_token,
+            window: Window::of(&log, lab),
+            error,
+            bars,
         }
-    }
-
-    /// As many at once as there are prompts: here the limit is not the lesson.
-    fn limit(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.prompts.len()).unwrap_or(NonZeroUsize::MIN)
-    }
-
-    /// The name of the work, by which the same attempts fail in both versions.
-    fn named(&self) -> CallOptions {
-        CallOptions::new().header("x-mock-item", "unreliable")
-    }
-
-    /// The guide's pauses, scaled. Without jitter, so that the versions can be compared, and with
-    /// enough attempts for any seed.
-    fn policy(&self) -> retry::Policy {
-        retry::Policy {
-            max_attempts: 50,
-            base_delay: Duration::from_secs(1).mul_f64(self.scale),
-            max_delay: Duration::from_secs(4).mul_f64(self.scale),
-            jitter: retry::Jitter::None,
-            ..retry::Policy::default()
-        }
-    }
-
-    /// Wide enough for any scale: nothing is to time out here.
-    fn limits(&self) -> multi_service::Limits {
-        let (branch, total) = (Duration::from_secs(60), Duration::from_secs(120));
-        multi_service::Limits { branch, total }
     }
 }
 
-fn answered(items: Vec<concurrent_requests::Item>) -> Outcome {
-    Outcome::count(items.into_iter().map(|item| item.result.map(drop)))
+/// A server and clients for one run. None begins with what another has left, such as half a window
+/// of a rate limit.
+pub(crate) struct Lab {
+    pub(crate) sync: SyncClient,
+    pub(crate) awaited: AsyncClient,
+    pub(crate) runtime: Runtime,
+    pub(crate) scale: f64,
+    mock: Mock,
 }
 
-fn told(story: Result<streaming::Story, ai_core::Error>) -> Outcome {
-    let first_token = story.as_ref().ok().and_then(|story| story.pace.first_token);
-    let whole = match story {
-        Ok(story) => story.ending.success().map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    Outcome {
-        first_token,
-        ..Outcome::count([whole])
+impl Lab {
+    /// Starts the server, and builds and warms the clients.
+    fn start(plan: &Plan, seed: u64, scale: f64) -> Result<Lab, Box<dyn Error>> {
+        let (config, mock) = plan.scene.start(seed, scale, plan.latency_at(scale))?;
+        let lab = Lab {
+            sync: SyncClient::new(config.clone())?,
+            awaited: AsyncClient::new(config)?,
+            runtime: Runtime::new()?,
+            scale,
+            mock,
+        };
+        lab.warm_up()?;
+        Ok(lab)
     }
-}
 
-fn branches(analysis: multi_service::Analysis) -> Outcome {
-    fn ended<T>(branch: &Branch<T>) -> Result<(), String> {
-        match branch {
-            Branch::Ok(_) => Ok(()),
-            Branch::Failed(error) => Err(error.to_string()),
-            Branch::TimedOut(limit) => Err(limit.to_string()),
+    /// Lets each client make one call that is not measured: it opens a connection, and brings code
+    /// and memory in.
+    fn warm_up(&self) -> Result<(), Box<dyn Error>> {
+        // The calls are no part of what the limit allows, nor of what is drawn.
+        let settings = self.mock.settings();
+        self.mock.set(|settings| {
+            settings.quota = None;
+            settings.failure_rate.clear();
+        });
+        let at_once = CallOptions::new().header("x-mock-latency", "0ms");
+        let request = ChatRequest::new(&self.sync.config().model, "Are you ready?");
+        let awaited = self.awaited.with(at_once.clone())?;
+        let warm = [
+            self.sync.with(at_once)?.chat(&request),
+            self.runtime.block_on(awaited.chat(&request)),
+        ];
+        for reply in warm {
+            reply?;
         }
+        self.mock.set(|changed| {
+            changed.quota = settings.quota;
+            changed.failure_rate = settings.failure_rate;
+        });
+        self.mock.clear_log();
+        Ok(())
     }
-    Outcome::count([
-        ended(&analysis.embedding),
-        ended(&analysis.sentiment),
-        ended(&analysis.summary),
-        ended(&analysis.entities),
-    ])
-}
-
-/// Builds the clients, and lets each make one call that is not measured: it opens a connection, and
-/// brings code and memory in.
-fn warmed_clients(
-    config: Config,
-    runtime: &Runtime,
-) -> Result<(SyncClient, AsyncClient), Box<dyn Error>> {
-    let sync = SyncClient::new(config.clone())?;
-    let awaited = AsyncClient::new(config)?;
-    let at_once = CallOptions::new().header("x-mock-latency", "0ms");
-    let request = ChatRequest::new(&sync.config().model, "Are you ready?");
-    let warm = [
-        sync.with(at_once.clone())?.chat(&request),
-        runtime.block_on(awaited.with(at_once)?.chat(&request)),
-    ];
-    for reply in warm {
-        match reply {
-            // A refusal warms just as well: the server of pattern 7 refuses most.
-            Ok(_) | Err(ai_core::Error::Status(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok((sync, awaited))
 }

@@ -1,12 +1,13 @@
 //! What people see: a timeline for each run, and one table at the end.
 
 use std::io::{self, Write};
+use std::iter::repeat;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::runs::{Run, Stop};
+use crate::runs::{Run, Stop, Window};
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -14,37 +15,60 @@ const SYNC: Style = AnsiColor::Yellow.on_default();
 const ASYNC: Style = AnsiColor::Cyan.on_default();
 
 /// The name of a run takes this many columns, what it took comes behind its timeline.
-const LABEL: usize = 18;
+const LABEL: usize = 19;
 const FIGURES: usize = 24;
 
 pub(crate) fn heading(out: &mut impl Write, stop: &Stop) -> io::Result<()> {
-    let (number, name) = (stop.pattern.number(), stop.pattern.name());
+    let (number, name) = (stop.plan.number, stop.plan.name);
     writeln!(out, "\n{BOLD}{number} {name}{BOLD:#} · {}", stop.about())
 }
 
 pub(crate) fn run(out: &mut impl Write, run: &Run, whole: Duration) -> io::Result<()> {
     let width = columns().saturating_sub(LABEL + FIGURES).clamp(10, 60);
     let color = if run.version == "sync" { SYNC } else { ASYNC };
-    let mut lines = demo::timeline(&run.bars, whole, width).into_iter();
-    let first = lines.next().unwrap_or_default();
-    let figures = match run.first_token {
-        Some(first) => format!(
-            "{:.2} s, first {:.2} s",
-            run.wall.as_secs_f64(),
-            first.as_secs_f64()
-        ),
-        None if run.ideal > 1.0 => format!("{:.2} s  {:.1}x", run.wall.as_secs_f64(), run.speedup),
-        None => format!("{:.2} s", run.wall.as_secs_f64()),
+    let mut lines = match &run.window {
+        Some(window) => window_lines(run, window, whole, width),
+        None => demo::timeline(&run.bars, whole, width),
     };
-    writeln!(
-        out,
-        "  {:<16}{color}{first}{color:#}  {figures}",
-        label(run)
-    )?;
-    for line in lines {
-        writeln!(out, "  {:<16}{color}{line}{color:#}", "")?;
+    // The figures are shown even where the server has seen nothing.
+    lines.resize(lines.len().max(1), String::new());
+    for (line, (label, figures)) in lines.iter().zip(around(run)) {
+        match figures.as_str() {
+            "" => writeln!(out, "  {label:<17}{color}{}{color:#}", line.trim_end())?,
+            figures => writeln!(out, "  {label:<17}{color}{line}{color:#}  {figures}")?,
+        }
     }
     Ok(())
+}
+
+/// What stands before and behind the lines of a run: its name and its figures, then nothing.
+fn around(run: &Run) -> impl Iterator<Item = (String, String)> {
+    let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    let wall = seconds(run.wall);
+    let (figures, second) = match (&run.window, run.first_token) {
+        (Some(window), _) => (
+            format!("{wall}, {:.0} % of rate", 100.0 * window.share_of_rate),
+            format!("at most {} of {}", window.fullest, window.limit),
+        ),
+        (None, Some(first)) => (format!("{wall}, first {}", seconds(first)), String::new()),
+        // Where a cache answers the rest.
+        _ if run.attempts < run.requests => (
+            format!("{wall}, {} of {} sent", run.attempts, run.requests),
+            String::new(),
+        ),
+        _ if run.ideal > 1.0 => (format!("{wall}  {:.1}x", run.speedup), String::new()),
+        _ => (wall, String::new()),
+    };
+    let (first, second) = ((label(run), figures), (String::new(), second));
+    [first, second]
+        .into_iter()
+        .chain(repeat(Default::default()))
+}
+
+/// How the requests arrived, and how they filled the server's window.
+fn window_lines(run: &Run, window: &Window, whole: Duration, width: usize) -> Vec<String> {
+    let arrivals: Vec<_> = run.bars.iter().map(|bar| bar.start).collect();
+    demo::window_lines(&arrivals, window.length, window.limit, whole, width).to_vec()
 }
 
 /// One table of all runs. It fits in 80 columns, as the terminals of most projectors have them.
@@ -52,7 +76,7 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "pattern", "version", "ok", "wall", "speed-up", "ideal", "of ideal", "peak",
+        "pattern", "version", "ok", "wall", "speed-up", "ideal", "share", "peak",
     ]);
     let mut last = "";
     for run in runs {
@@ -65,7 +89,7 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
             format!("{:.3} s", run.wall.as_secs_f64()),
             format!("{:.2}x", run.speedup),
             format!("{:.2}x", run.ideal),
-            format!("{:.1} %", 100.0 * run.speedup / run.ideal),
+            format!("{:.0} %", 100.0 * run.speedup / run.ideal),
             run.peak_in_flight.to_string(),
         ]);
     }
@@ -78,9 +102,16 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "\n{table}")?;
     writeln!(
         out,
-        "{DIM}speed-up: against the pattern's first run. peak: the most requests the server\n\
-         had at one time.{DIM:#}"
+        "{DIM}speed-up: against the pattern's first run. share: of the ideal one. peak: the\n\
+         most requests the server had at one time.{DIM:#}"
     )?;
+    if runs.iter().any(|run| run.window.is_some()) {
+        writeln!(
+            out,
+            "{DIM}With a limit: requests as they arrive, and how full the server's window is\n\
+             then (! is over). rate: the least time the limit allows, of the time it took.{DIM:#}"
+        )?;
+    }
     if runs.iter().any(|run| run.strategy == "threads") {
         writeln!(
             out,

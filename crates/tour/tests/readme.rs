@@ -21,6 +21,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "somebody has to press Ctrl-C: the pattern's own tests do",
     ),
     ("--latency 7s..12s", "it takes half a minute"),
+    ("--release", "it builds everything once more"),
 ];
 
 #[test]

@@ -3,11 +3,12 @@
 //!
 //! That server is wiremock: a mistake that our mock and our clients share would show here.
 
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, pipe};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,9 +28,11 @@ struct Program {
     /// What it shows of the server's answers: the result, then the report.
     prints: &'static str,
     reports: &'static str,
+    /// The lines of report before the error when its calls fail: for good, and for what may pass.
+    fails: (usize, usize),
 }
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: &[Program] = &[
     Program {
         name: "single-request-sync",
         ..SINGLE_REQUEST
@@ -55,6 +58,14 @@ Processed 1 prompts in [..]s, unbounded
         ..CONCURRENT_REQUESTS
     },
     Program {
+        name: "rate-limited-batch-sync",
+        ..RATE_LIMITED_BATCH
+    },
+    Program {
+        name: "rate-limited-batch-async",
+        ..RATE_LIMITED_BATCH
+    },
+    Program {
         name: "streaming-sync",
         ..STREAMING
     },
@@ -70,6 +81,22 @@ Processed 1 prompts in [..]s, unbounded
         name: "multi-service-async",
         ..MULTI_SERVICE
     },
+    Program {
+        name: "caching-sync",
+        ..CACHING
+    },
+    Program {
+        name: "caching-async",
+        ..CACHING
+    },
+    Program {
+        name: "retry-sync",
+        ..RETRY
+    },
+    Program {
+        name: "retry-async",
+        ..RETRY
+    },
 ];
 
 const SINGLE_REQUEST: Program = Program {
@@ -79,6 +106,7 @@ const SINGLE_REQUEST: Program = Program {
     embeddings: 0,
     prints: "positive\n",
     reports: "complete · some-model · 3 + 1 tokens · cost unknown · [..]s\n",
+    fails: (0, 0),
 };
 
 const CONCURRENT_REQUESTS: Program = Program {
@@ -93,6 +121,18 @@ Processed 1 prompts in [..]s, as they come
 1. positive
 ",
     reports: "",
+    fails: (0, 0),
+};
+
+const RATE_LIMITED_BATCH: Program = Program {
+    name: "rate-limited-batch",
+    chats: 1,
+    streams: 0,
+    embeddings: 0,
+    prints: "Processed 1/1 prompts successfully\n",
+    reports: "longest wait for a turn [..]s, longest call [..]s\n",
+    // The same line: a batch is reported on however it went.
+    fails: (1, 1),
 };
 
 const STREAMING: Program = Program {
@@ -102,6 +142,7 @@ const STREAMING: Program = Program {
     embeddings: 0,
     prints: "positive\n",
     reports: "first token after [..], 2 tokens, [..] · 3 + 2 [..] · complete\n",
+    fails: (0, 0),
 };
 
 const MULTI_SERVICE: Program = Program {
@@ -123,6 +164,34 @@ sentiment: ok
 summary: ok
 entities: ok
 ",
+    // Each branch says how it ended.
+    fails: (6, 6),
+};
+
+const CACHING: Program = Program {
+    name: "caching",
+    // It asks twice, and the second time is answered from the cache.
+    chats: 1,
+    streams: 0,
+    embeddings: 0,
+    prints: "\
+Result 1 - Cached: false
+Result 2 - Cached: true
+saved: 1 call, 4 tokens, [..]
+",
+    reports: "cache: memory\n",
+    fails: (1, 1),
+};
+
+const RETRY: Program = Program {
+    name: "retry",
+    chats: 1,
+    streams: 0,
+    embeddings: 0,
+    prints: "Success!\npositive\n",
+    reports: "",
+    // A line an attempt: what cannot work is not tried again.
+    fails: (1, 5),
 };
 
 const KEY: &str = "sk-test-4f1c9b7e2d";
@@ -132,8 +201,8 @@ const KEY: &str = "sk-test-4f1c9b7e2d";
 #[test]
 fn live_runs_ask_the_server_they_are_given_with_the_key_they_are_given() {
     let server = Server::start(openai);
-    for program in PROGRAMS {
-        let ran = run(live(program.name, &server.url()).arg("What is Rust?"));
+    for &program in PROGRAMS {
+        let ran = run(&mut ask(program, &server.url()));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert_data_eq!(&ran.stdout, program.prints);
         let server_line = "server: [..], model some-model (live: it may be billed)\n";
@@ -169,8 +238,8 @@ fn live_runs_ask_the_server_they_are_given_with_the_key_they_are_given() {
 #[test]
 fn live_runs_print_one_json_object_where_it_is_asked_for() {
     let server = Server::start(openai);
-    for program in PROGRAMS {
-        let ran = run(live(program.name, &server.url()).arg("--json"));
+    for &program in PROGRAMS {
+        let ran = run(ask(program, &server.url()).arg("--json"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
         let object: Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
@@ -194,8 +263,8 @@ fn the_model_is_that_of_the_argument_or_else_of_the_variable() {
         assert!(chats.all(|request| model(request) == first));
         first
     };
-    for program in PROGRAMS {
-        let mut command = live(program.name, &server.url());
+    for &program in PROGRAMS {
+        let mut command = ask(program, &server.url());
         run(command.env("OPENAI_MODEL", "from-the-variable"));
         assert_eq!(models(), "from-the-variable", "{program:?}");
         run(command.args(["--model", "from-the-argument"]));
@@ -208,7 +277,7 @@ fn without_a_key_a_live_run_ends_before_any_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("it can be");
     let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
-    for program in PROGRAMS {
+    for &program in PROGRAMS {
         // Set but empty is how shells and container files say "not set".
         for key in [None, Some(""), Some("  ")] {
             let mut command = live(program.name, &url);
@@ -254,49 +323,76 @@ fn each_failure_is_one_clear_line() {
     let no_such_host = format!("http://{}.invalid/v1", "a".repeat(64));
 
     let troubles = [
-        ("api.openai.com/v1".to_owned(), "OPENAI_BASE_URL"),
-        ("http://".to_owned(), "OPENAI_BASE_URL"),
-        ("ftp://127.0.0.1/v1".to_owned(), "OPENAI_BASE_URL"),
-        (refused(), "cannot connect: 127.0.0.1:9: "),
-        (no_such_host, "cannot connect: aaa"),
+        (
+            "api.openai.com/v1".to_owned(),
+            Fails::Unsent,
+            "OPENAI_BASE_URL",
+        ),
+        ("http://".to_owned(), Fails::Unsent, "OPENAI_BASE_URL"),
+        (
+            "ftp://127.0.0.1/v1".to_owned(),
+            Fails::Unsent,
+            "OPENAI_BASE_URL",
+        ),
+        (refused(), Fails::ForNow, "cannot connect: 127.0.0.1:9: "),
+        (no_such_host, Fails::ForNow, "cannot connect: aaa"),
         (
             unauthorized.url(),
+            Fails::ForGood,
             "Incorrect API key provided. (status 401, code invalid_api_key)",
         ),
         (
             no_model.url(),
+            Fails::ForGood,
             "`some-model` does not exist (status 404, code model_not_found)",
         ),
-        (no_page.url(), "Not Found (status 404)"),
+        (no_page.url(), Fails::ForGood, "Not Found (status 404)"),
         (
             gateway.url(),
+            Fails::ForNow,
             "is a proxy or gateway in between? (status 502)",
         ),
-        (greeting.url(), "the server's answer makes no sense"),
+        (
+            greeting.url(),
+            Fails::ForGood,
+            "the server's answer makes no sense",
+        ),
     ];
-    for (url, reason) in &troubles {
-        for program in PROGRAMS {
-            let ran = run(&mut live(program.name, url));
-            assert_eq!(ran.code, Some(1), "{url}: {ran:?}");
-            let lines: Vec<_> = ran.stderr.lines().collect();
-            let errors = lines.iter().filter(|line| line.starts_with("error: "));
-            assert_eq!(errors.count(), 1, "{ran:?}");
-            let last = lines.last().expect("there is one");
-            assert!(
-                last.starts_with("error: ") && last.contains(reason),
-                "{reason}: {ran:?}"
-            );
-            // Whoever asks one thing gets one answer. Pattern 5 reports each of its branches, too.
-            let before = if *reason == "OPENAI_BASE_URL" {
-                0
-            } else if program.name.starts_with("multi-service") {
-                1 + MULTI_SERVICE.reports.lines().count()
-            } else {
-                1
-            };
-            assert_eq!(lines.len(), before + 1, "{ran:?}");
-        }
-    }
+    let check = |program: Program, (url, fails, reason): &(String, Fails, &str)| {
+        let ran = run(&mut ask(program, url));
+        assert_eq!(ran.code, Some(1), "{url}: {ran:?}");
+        let lines: Vec<_> = ran.stderr.lines().collect();
+        let errors = lines.iter().filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "{ran:?}");
+        let last = lines.last().expect("there is one");
+        assert!(
+            last.starts_with("error: ") && last.contains(reason),
+            "{reason}: {ran:?}"
+        );
+        // Whoever asks one thing gets one answer, behind the line about the server.
+        let before = match fails {
+            Fails::Unsent => 0,
+            Fails::ForGood => 1 + program.fails.0,
+            Fails::ForNow => 1 + program.fails.1,
+        };
+        assert_eq!(lines.len(), before + 1, "{ran:?}");
+    };
+    each(|program| {
+        thread::scope(|scope| {
+            for trouble in &troubles {
+                scope.spawn(|| check(program, trouble));
+            }
+        });
+    });
+}
+
+/// How a call fails.
+enum Fails {
+    /// Before anything was sent: it was called wrongly.
+    Unsent,
+    ForGood,
+    /// It may work in a moment.
+    ForNow,
 }
 
 #[test]
@@ -311,12 +407,16 @@ fn what_the_other_prompts_and_services_gave_is_shown_beside_a_failure() {
             openai(request)
         }
     });
-    for program in PROGRAMS {
+    for &program in PROGRAMS {
         let mut command = live(program.name, &server.url());
         let (shown, error) = match program.name.rsplit_once('-').map(|(pattern, _)| pattern) {
             Some("concurrent-requests") => (
                 "[..], in turn, 1 failed\n...\n1. positive\n2. failed: [..]overloaded)\n3. positive\n",
                 "1 of 3 prompts failed in turn: ",
+            ),
+            Some("rate-limited-batch") => (
+                "Processed 2/3 prompts successfully\n",
+                "1 prompts failed, the first: ",
             ),
             Some("multi-service") => (
                 "Sentiment: failed: [..]overloaded)\nSummary: positive\nEntities: positive\n",
@@ -324,9 +424,10 @@ fn what_the_other_prompts_and_services_gave_is_shown_beside_a_failure() {
             ),
             _ => continue,
         };
-        let prompts = match program.chats {
-            6 => &["Rust is fast"][..],
-            _ => &["good", "bad prompt", "good"],
+        let prompts = match program.embeddings {
+            0 => &["good", "bad prompt", "good"][..],
+            // The one text of pattern 5.
+            _ => &["Rust is fast"],
         };
         let ran = run(command.args(prompts));
         assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -366,8 +467,8 @@ fn the_key_is_never_shown_not_even_when_the_server_echoes_it() {
         (moved, "it has moved to https://127.0.0.1:9/login?key=***"),
         (stream, ""),
     ] {
-        for program in PROGRAMS {
-            let mut command = live(program.name, &server.url());
+        each(|program| {
+            let mut command = ask(program, &server.url());
             let ran = run(command.env("RUST_LOG", "trace").arg("--json"));
             assert_eq!(ran.code, Some(1), "{ran:?}");
             // The log is there, and the reason, and so the key had its chance.
@@ -375,7 +476,7 @@ fn the_key_is_never_shown_not_even_when_the_server_echoes_it() {
             assert!(ran.stderr.contains(why), "{ran:?}");
             assert!(!ran.stdout.contains(KEY), "{}", ran.stdout);
             assert!(!ran.stderr.contains(KEY), "{}", ran.stderr);
-        }
+        });
     }
 }
 
@@ -392,17 +493,17 @@ fn a_proxy_that_is_dead_is_no_matter_to_what_stays_on_this_machine() {
         let ran = run(command);
         assert_eq!(ran.code, Some(0), "{ran:?}");
     };
-    for program in PROGRAMS {
+    each(|program| {
         with_dead_proxy(offline(program.name).args(["--latency", "1ms"]));
-        with_dead_proxy(&mut live(program.name, &server.url()));
-    }
+        with_dead_proxy(&mut ask(program, &server.url()));
+    });
     with_dead_proxy(offline("tour").args(["--scale", "0.01"]));
 }
 
 #[test]
 fn a_key_in_the_environment_is_not_used_without_live() {
     let server = Server::start(openai);
-    for program in PROGRAMS {
+    each(|program| {
         let mut command = offline(program.name);
         command.args(["--latency", "1ms"]);
         command.env("OPENAI_BASE_URL", server.url());
@@ -412,7 +513,7 @@ fn a_key_in_the_environment_is_not_used_without_live() {
             ran.stderr.starts_with("server: offline mock on 127.0.0.1:"),
             "{ran:?}"
         );
-    }
+    });
     assert!(server.take_requests().is_empty());
 }
 
@@ -422,15 +523,17 @@ fn a_mistake_in_the_arguments_ends_with_2_and_says_what_is_right() {
     let mut mistakes = vec![
         tour(&["--bogus"], "Usage: cargo tour"),
         tour(
-            &["caching"],
-            "single-request, concurrent-requests, streaming, multi-service",
+            &["no-such-pattern"],
+            "single-request, concurrent-requests, rate-limited-batch, streaming, multi-service",
         ),
         tour(&["--scale", "0"], "a number above 0 and up to 10"),
         tour(&["--scale", "x"], "a number above 0 and up to 10"),
         tour(&["--scale", "inf"], "a number above 0 and up to 10"),
         tour(&["--seed", "x"], "--seed"),
+        ("retry-sync", &["--window", "1s"], "Usage: retry-sync"),
+        ("retry-async", &["--ttl", "1s"], "Usage: retry-async"),
     ];
-    for program in PROGRAMS {
+    for &program in PROGRAMS {
         let usage: &[&str] = &["--bogus"];
         mistakes.extend([
             (program.name, usage, program.name),
@@ -461,9 +564,7 @@ fn a_mistake_in_the_arguments_ends_with_2_and_says_what_is_right() {
 #[test]
 fn who_reads_no_further_ends_the_programs_quietly() {
     for lines in [0, 1] {
-        for program in PROGRAMS {
-            quits_quietly(offline(program.name).args(["--latency", "50ms"]), lines);
-        }
+        each(|program| quits_quietly(offline(program.name).args(["--latency", "50ms"]), lines));
         quits_quietly(offline("tour").args(["--scale", "0.01"]), lines);
         quits_quietly(offline("tour").args(["--scale", "0.01", "--json"]), lines);
     }
@@ -483,8 +584,56 @@ fn quits_quietly(command: &mut Command, lines: usize) {
 }
 
 #[test]
+fn who_closes_standard_error_loses_nothing_of_the_result() {
+    let closed = |command: &mut Command| {
+        let (reader, writer) = pipe().expect("a pipe can be made");
+        drop(reader);
+        let ran = run(command.stderr(writer));
+        // A panic would be 101, and nobody would see its message.
+        assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
+        assert!(!ran.stdout.is_empty(), "{command:?}");
+    };
+    each(|program| {
+        let mut command = offline(program.name);
+        command.args(["--latency", "1ms"]);
+        closed(command.env("RUST_LOG", "trace"));
+    });
+    closed(offline("tour").args(["--scale", "0.01", "retry"]));
+    // What it can't be told on is no reason to hide that it failed.
+    let mut wrong = live("single-request-sync", "http://127.0.0.1:9/v1");
+    let (reader, writer) = pipe().expect("a pipe can be made");
+    drop(reader);
+    assert_eq!(run(wrong.stderr(writer)).code, Some(1));
+}
+
+#[test]
+fn who_reads_one_line_of_both_outputs_ends_the_programs_quietly() {
+    let head = |mut command: Command| {
+        let (reader, writer) = pipe().expect("a pipe can be made");
+        command.stdout(writer.try_clone().expect("it can be shared"));
+        let mut child = command.stderr(writer).spawn().expect("it can be started");
+        let mut line = String::new();
+        BufReader::new(reader)
+            .read_line(&mut line)
+            .expect("it is text");
+        assert!(line.starts_with("server: "), "{line}");
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0), "{command:?}");
+    };
+    each(|program| {
+        let mut command = offline(program.name);
+        command.args(["--latency", "1ms"]);
+        head(command);
+    });
+    let mut tour = offline("tour");
+    tour.args(["--scale", "0.01"]);
+    head(tour);
+}
+
+#[test]
 fn the_tour_fits_a_terminal_of_80_columns() {
-    let ran = run(offline("tour").args(["--scale", "0.01"]));
+    // Not at another scale: there are fewer prompts then, and so shorter figures.
+    let ran = run(&mut offline("tour"));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line}");
@@ -599,13 +748,13 @@ fn at_a_terminal(command: &Command) -> Option<Ran> {
 #[cfg(unix)]
 #[test]
 fn at_a_terminal_nobody_is_waited_for() {
-    for program in PROGRAMS {
+    each(|program| {
         let Some(ran) = at_a_terminal(offline(program.name).args(["--latency", "1ms"])) else {
             return;
         };
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stdout.starts_with("server: offline mock"), "{ran:?}");
-    }
+    });
 }
 
 #[cfg(unix)]
@@ -634,6 +783,16 @@ fn the_tour_is_coloured_at_a_terminal_unless_somebody_does_not_want_it() {
 
 // The programs.
 
+/// Checks all of them at once: they mostly wait.
+fn each(check: impl Fn(Program) + Sync) {
+    thread::scope(|scope| {
+        for &program in PROGRAMS {
+            let check = &check;
+            scope.spawn(move || check(program));
+        }
+    });
+}
+
 /// Where they are: beside the test's own folder.
 static PROGRAM_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let tour = Path::new(env!("CARGO_BIN_EXE_tour"));
@@ -645,7 +804,7 @@ static PROGRAM_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     // `cargo run --bin` does.
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--target-dir"]).arg(target);
-    for program in PROGRAMS {
+    for &program in PROGRAMS {
         build.args(["--bin", program.name]);
     }
     if !cfg!(debug_assertions) {
@@ -661,6 +820,13 @@ static PROGRAM_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 /// A run with nothing in its environment but what is said here.
 fn offline(program: &str) -> Command {
     quiet(Command::new(PROGRAM_FOLDER.join(program)), [])
+}
+
+/// A run against a server elsewhere, with one prompt.
+fn ask(program: Program, base_url: &str) -> Command {
+    let mut command = live(program.name, base_url);
+    command.arg("What is Rust?");
+    command
 }
 
 /// A run against a server elsewhere.

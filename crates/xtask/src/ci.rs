@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
-use crate::{Result, cargo, shown, spoken, table};
+use crate::{Result, cargo, say, shown, spoken, table, warn};
 
 /// A part of CI.
 struct Part {
@@ -22,13 +22,14 @@ struct Part {
 
 /// In this order, because a reader's first question is whether the tests pass.
 #[rustfmt::skip] // A row each, as in the summary.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part { name: "test", minutes: 15, arguments: &["xtask", "test"] },
     Part { name: "fmt", minutes: 1, arguments: &["fmt", "--all", "--check"] },
-    Part { name: "clippy", minutes: 7, arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"] },
+    Part { name: "clippy", minutes: 7, arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"] },
     Part { name: "doc", minutes: 5, arguments: &["doc", "--workspace", "--no-deps", "--locked", "--config", "build.rustdocflags=['-Dwarnings']"] },
     Part { name: "tidy", minutes: 1, arguments: &["xtask", "tidy"] },
     Part { name: "sdk", minutes: 8, arguments: &["xtask", "sdk"] },
+    Part { name: "limit", minutes: 3, arguments: &["run", "-p", "benches", "--bin", "rate-limit", "--locked", "--", "--short", "--check"] },
 ];
 
 /// How a part ended.
@@ -60,15 +61,20 @@ pub fn run(workspace: &Workspace) -> Result {
     for part in &PARTS {
         let mut command = cargo();
         command.args(part.arguments);
-        eprintln!(
+        warn(format_args!(
             "\n== {}: {} (budget {} min)",
             part.name,
             shown(&command),
             part.minutes
-        );
+        ));
         let budget = Duration::from_secs(part.minutes * 60);
         let (outcome, time) = timed(command.current_dir(&workspace.root), budget)?;
-        eprintln!("== {}: {} in {}", part.name, outcome.word(), spoken(time));
+        warn(format_args!(
+            "== {}: {} in {}",
+            part.name,
+            outcome.word(),
+            spoken(time)
+        ));
         rows.push(vec![
             part.name.into(),
             outcome.word().into(),
@@ -79,10 +85,8 @@ pub fn run(workspace: &Workspace) -> Result {
             failed.push(format!("{} {}", part.name, outcome.word()));
         }
     }
-    println!(
-        "\n{}",
-        table::render(&["part", "result", "time", "budget"], rows)
-    );
+    let summary = table::render(&["part", "result", "time", "budget"], rows);
+    say(format_args!("\n{summary}"));
     if failed.is_empty() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::warn;
 use xtask::workspace::Workspace;
 
 /// The chores of this repository.
@@ -15,7 +16,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Sets up what the tests need and runs every one of them
+    /// Runs every test, with a Redis server of its own (installed where it is missing)
     Test,
     /// Does all that CI does: test, fmt, clippy, doc, tidy, sdk
     Ci,
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            warn(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

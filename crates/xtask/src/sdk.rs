@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use serde::Deserialize;
 
 use crate::workspace::Workspace;
-use crate::{Result, cargo, run as run_command};
+use crate::{Result, cargo, run as run_command, say};
 
 /// The only key that the mock accepts here. It is no secret.
 const KEY: &str = "sk-mock";
@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace, latest: bool) -> Result {
     let node = match node(&checks, &folder.join("node"), latest) {
         Ok(Some(script)) => check(Command::new("node").arg(script), &mock),
         Ok(None) => {
-            println!("skipped  node: node and npm are not both installed");
+            say("skipped  node: node and npm are not both installed");
             Ok(())
         }
         Err(error) => Err(error),

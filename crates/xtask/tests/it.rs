@@ -37,7 +37,7 @@ fn workspace(name: &str, files: &[(&str, &str)]) -> PathBuf {
     root
 }
 
-const README: &str = "# Retry\n\n## Read in this order\n\n1. [the policy](src/backoff.rs)\n2. [blocking](src/sync.rs)\n";
+const README: &str = "# Retry\n\nFrom [it](src/backoff.rs):\n\n```rust\npub fn next() {}\n```\n\n## Read in this order\n\n1. [the policy](src/backoff.rs)\n2. [blocking](src/sync.rs)\n";
 
 #[test]
 fn tidy_prints_distance_and_reading_size_in_plain_text_and_passes_what_is_tidy() {
@@ -72,7 +72,7 @@ fn tidy_prints_distance_and_reading_size_in_plain_text_and_passes_what_is_tidy()
          reading path       files  code lines\n\
          patterns/07-retry      2           4\n\
          \n\
-         tidy: 14 rules hold\n"
+         tidy: 15 rules hold\n"
     );
 }
 
@@ -85,7 +85,7 @@ fn tidy_names_each_file_and_exits_1_on_what_is_untidy() {
             ("patterns/07-retry/src/lib.rs", "mod backoff;\n"),
             (
                 "patterns/07-retry/src/backoff.rs",
-                "fn f() { Instant::now(); }\n",
+                "fn f() { Instant::now(); }\npub fn next() {}\n",
             ),
         ],
     );
@@ -121,4 +121,25 @@ fn an_unknown_command_is_named_on_stderr_and_exits_2() {
         stderr.contains("tydi") && stderr.contains("Usage: cargo xtask"),
         "{stderr}"
     );
+}
+
+#[test]
+fn it_does_not_mind_that_nobody_reads_what_it_prints() {
+    let root = workspace("unread", &[("patterns/07-retry/src/lib.rs", "")]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let status = command
+        .arg("tidy")
+        .current_dir(&root)
+        .stdout(closed_pipe())
+        .stderr(closed_pipe())
+        .status();
+    // There is no README: it fails for that, as it would with readers, and does not panic (101).
+    assert_eq!(status.expect("it was built").code(), Some(1));
+}
+
+/// As `| head` leaves it.
+fn closed_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("there are some left");
+    drop(reader);
+    writer
 }

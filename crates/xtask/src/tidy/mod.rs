@@ -15,13 +15,15 @@ pub mod manifests;
 
 pub mod links;
 
+pub mod printed;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
 use crate::workspace::{Package, Workspace, relative};
+use crate::{Result, say, warn};
 
 /// The repository, as the rules see it.
 #[derive(Debug, Default)]
@@ -67,10 +69,10 @@ impl fmt::Display for Failure {
 pub fn run(workspace: &Workspace) -> Result {
     let tree = Tree::read(workspace)?;
     let twins = twins::measure(&tree, &workspace.target.join("tidy"))?;
-    println!("{}", twins::table(&twins));
-    println!("{}", reading::table(&tree));
+    say(twins::table(&twins));
+    say(reading::table(&tree));
 
-    let rules: [fn(&Tree) -> Vec<Failure>; 13] = [
+    let rules: [fn(&Tree) -> Vec<Failure>; 14] = [
         twins::alone,
         reading::too_long,
         reading::long_files,
@@ -84,14 +86,15 @@ pub fn run(workspace: &Workspace) -> Result {
         manifests::own_versions,
         links::dead,
         links::unexplained,
+        printed::unlike,
     ];
     let failures = rules.iter().flat_map(|rule| rule(&tree));
     let failures: Vec<Failure> = twins::too_far(&twins).into_iter().chain(failures).collect();
     for failure in &failures {
-        eprintln!("{failure}");
+        warn(failure);
     }
     match failures.len() {
-        0 => println!("tidy: {} rules hold", rules.len() + 1),
+        0 => say(format_args!("tidy: {} rules hold", rules.len() + 1)),
         count => return Err(format!("tidy: {count} to mend, listed above").into()),
     }
     Ok(())

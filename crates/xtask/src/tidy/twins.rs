@@ -1,4 +1,5 @@
-//! The distance of the twins: how much of `sync.rs` and `async.rs` differs.
+//! The distance of the twins: how much of `sync.rs` and `async.rs` differs, and of their halves that
+//! stand in files of their own, such as `limiter_sync.rs` and `limiter_async.rs`.
 //!
 //! A reader learns the difference of waiting and awaiting by diffing the two, so nothing else may
 //! differ much.
@@ -13,14 +14,22 @@ use crate::{Result, code, table};
 /// The largest distance in per cent.
 const LIMIT: usize = 40;
 
-/// Where the difference itself is the lesson, so that it is shown but not limited.
-const LESSONS: [&str; 2] = ["patterns/02-", "patterns/05-"];
+/// Where the distance is shown but not limited, each with its reason.
+#[rustfmt::skip] // A row each.
+const UNLIMITED: [(&str, &str); 4] = [
+    ("patterns/02-", "the difference is the lesson"),
+    ("patterns/05-", "the difference is the lesson"),
+    ("patterns/06-caching/src/stores/", "what others wrote differs: the two clients of Redis"),
+    ("patterns/08-resilient-batch/src/alarm_", "nothing but the waiting itself"),
+];
 
 /// A blocking file and the awaiting one beside it.
 #[derive(Debug)]
 pub struct Twins {
-    /// The package's folder.
-    pub dir: String,
+    /// The blocking one.
+    pub sync: String,
+    /// The awaiting one.
+    pub r#async: String,
     /// Lines of code in both.
     pub lines: usize,
     /// Of these, the lines that the other does not have.
@@ -28,6 +37,13 @@ pub struct Twins {
 }
 
 impl Twins {
+    /// The package's folder, or for halves what both names begin with.
+    fn name(&self) -> &str {
+        let name = self.sync.trim_end_matches("sync.rs");
+        name.strip_suffix("/src/")
+            .unwrap_or(name.trim_end_matches(['_', '/']))
+    }
+
     /// Changed lines in per cent of all, rounded up: 40.1 is above 40.
     pub fn distance(&self) -> usize {
         (self.changed * 100).div_ceil(self.lines.max(1))
@@ -35,8 +51,9 @@ impl Twins {
 
     /// The largest distance allowed, if any.
     pub fn limit(&self) -> Option<usize> {
-        let free = LESSONS.iter().any(|lesson| self.dir.starts_with(lesson));
-        (!free).then_some(LIMIT)
+        let mut unlimited = UNLIMITED.iter();
+        let limited = unlimited.all(|(path, _)| !self.sync.starts_with(path));
+        limited.then_some(LIMIT)
     }
 }
 
@@ -46,28 +63,33 @@ impl Twins {
 /// # Errors
 /// When git is not installed.
 pub fn measure(tree: &Tree, folder: &Path) -> Result<Vec<Twins>> {
+    let sources = tree
+        .packages
+        .iter()
+        .flat_map(|package| tree.rust(package, "src/"));
     let mut pairs = Vec::new();
-    for package in &tree.packages {
-        let dir = package.dir();
-        let text = |name: &str| tree.files.get(&format!("{dir}/src/{name}"));
-        let (Some(sync), Some(r#async)) = (text("sync.rs"), text("async.rs")) else {
+    for (sync, blocking) in sources.filter(|(path, _)| !path.contains("/src/bin/")) {
+        let Some(r#async) = sibling(sync, "sync.rs", "async.rs") else {
             continue;
         };
-        let folder = folder.join(dir);
-        fs::create_dir_all(&folder)?;
+        let Some(awaiting) = tree.files.get(&r#async) else {
+            continue;
+        };
         let mut lines = 0;
-        for (name, text) in [("sync.rs", sync), ("async.rs", r#async)] {
+        for (path, text) in [(sync, blocking), (&r#async, awaiting)] {
             let text = code::without_comments(text);
             let code = code::lines(&text);
             lines += code.len();
-            fs::write(folder.join(name), code.join("\n") + "\n")?;
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(path, code.join("\n") + "\n")?;
         }
         // The definition is git's, so that anybody can count again with the same command. The
         // algorithm is named because people set another one in their own configuration.
         let output = Command::new("git")
             .args(["diff", "--no-index", "--numstat", "--diff-algorithm=myers"])
-            .args(["sync.rs", "async.rs"])
-            .current_dir(&folder)
+            .args([sync, &r#async])
+            .current_dir(folder)
             .output()
             .map_err(|error| {
                 format!("git could not be started ({error}): install it, tidy diffs with it")
@@ -82,13 +104,22 @@ pub fn measure(tree: &Tree, folder: &Path) -> Result<Vec<Twins>> {
             })?,
         };
         pairs.push(Twins {
-            dir: dir.to_owned(),
+            sync: sync.to_owned(),
+            r#async,
             lines,
             changed,
         });
     }
-    pairs.sort_by(|one, other| one.dir.cmp(&other.dir));
+    pairs.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(pairs)
+}
+
+/// The path of the twin: `a/limiter_async.rs` for `a/limiter_sync.rs`, but none for `a/resync.rs`.
+fn sibling(path: &str, ending: &str, other: &str) -> Option<String> {
+    let beginning = path.strip_suffix(ending)?;
+    beginning
+        .ends_with(['/', '_'])
+        .then(|| format!("{beginning}{other}"))
 }
 
 /// Added and deleted lines of one line of `git diff --numstat`.
@@ -106,7 +137,7 @@ pub fn table(pairs: &[Twins]) -> String {
             .limit()
             .map_or("-".into(), |limit| format!("{limit} %"));
         vec![
-            pair.dir.clone(),
+            pair.name().to_owned(),
             pair.lines.to_string(),
             pair.changed.to_string(),
             format!("{} %", pair.distance()),
@@ -123,9 +154,15 @@ pub fn too_far(pairs: &[Twins]) -> Vec<Failure> {
         .filter(|pair| pair.limit().is_some_and(|limit| pair.distance() > limit));
     far.map(|pair| {
         Failure::new(
-            format!("{}/src/async.rs", pair.dir),
-            format!("{} % of the twins' lines differ, {LIMIT} % may", pair.distance()),
-            format!("give both the same names and the same order; see `git diff --no-index {0}/src/sync.rs {0}/src/async.rs`", pair.dir),
+            &pair.r#async,
+            format!(
+                "{} % of the twins' lines differ, {LIMIT} % may",
+                pair.distance()
+            ),
+            format!(
+                "give both the same names and the same order; see `git diff --no-index {} {}`",
+                pair.sync, pair.r#async
+            ),
         )
     })
     .collect()
@@ -156,7 +193,8 @@ mod tests {
 
     fn twins(dir: &str, lines: usize, changed: usize) -> Twins {
         Twins {
-            dir: dir.into(),
+            sync: format!("{dir}/src/sync.rs"),
+            r#async: format!("{dir}/src/async.rs"),
             lines,
             changed,
         }
@@ -172,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_difference_is_the_lesson_it_is_shown_and_not_limited() {
+    fn where_there_is_a_reason_the_distance_is_shown_and_not_limited() {
         let pairs = [
             twins("patterns/02-concurrent-requests", 100, 90),
             twins("patterns/05-b", 9, 9),
@@ -209,6 +247,37 @@ mod tests {
         let other = measured("fn f() {}\nfn g() {}\n", "async fn f() {}\nfn g() {}\n");
         fs::remove_dir_all(&folder).expect("we made it");
         assert_eq!((same, other), ((2, 0), (4, 2)));
+    }
+
+    #[test]
+    fn halves_in_files_of_their_own_are_measured_too_and_programs_are_not() {
+        let folder = std::env::temp_dir().join(format!("xtask-halves-{}", std::process::id()));
+        let tree = tree(&[
+            ("patterns/03-a/Cargo.toml", "[package]\nname = \"a\""),
+            ("patterns/03-a/src/sync.rs", "a\n"),
+            ("patterns/03-a/src/async.rs", "a\n"),
+            ("patterns/03-a/src/limiter_sync.rs", "a\n"),
+            ("patterns/03-a/src/limiter_async.rs", "b\n"),
+            ("patterns/03-a/src/resync.rs", "a\n"),
+            ("patterns/03-a/src/reasync.rs", "a\n"),
+            ("patterns/03-a/src/stores/redis_sync.rs", "a\n"),
+            ("patterns/03-a/src/bin/sync.rs", "a\n"),
+            ("patterns/03-a/src/bin/async.rs", "b\n"),
+        ]);
+        let pairs = measure(&tree, &folder).expect("git is here");
+        fs::remove_dir_all(&folder).expect("we made it");
+        let names: Vec<_> = pairs
+            .iter()
+            .map(|pair| (pair.name(), pair.distance()))
+            .collect();
+        assert_eq!(
+            names,
+            [("patterns/03-a", 0), ("patterns/03-a/src/limiter", 100)]
+        );
+        assert_eq!(
+            places(&too_far(&pairs)),
+            ["patterns/03-a/src/limiter_async.rs"]
+        );
     }
 
     #[test]
