@@ -96,6 +96,7 @@ impl Arguments {
             script: self.script,
             service_script: self.service_script.into_iter().collect(),
             answer_tokens: self.answer_tokens,
+            gate: None,
         }
     }
 }

@@ -236,6 +236,12 @@ impl Builder {
         self
     }
 
+    /// Holds every request that names no gate at this one.
+    pub fn gate(mut self, name: impl Into<String>) -> Self {
+        self.settings.gate = Some(name.into());
+        self
+    }
+
     /// Sets all settings at once.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;

@@ -45,6 +45,9 @@ pub struct Settings {
     pub service_script: BTreeMap<Service, Script>,
     /// Makes every text answer exactly this long; without it answers have a natural length.
     pub answer_tokens: Option<u32>,
+    /// The [gate](crate::Mock::gate) of requests that name none. Not a setting of the control API: only this
+    /// process has the handle that opens it.
+    pub gate: Option<String>,
 }
 
 /// Shows what the control API shows, so that the key stays out of logs here too.

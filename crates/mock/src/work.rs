@@ -195,7 +195,8 @@ impl Work {
         let own = Overrides::read(&self.request)?;
 
         let settings = &self.current.settings;
-        let gate = own.gate.map(|name| self.shared.gate(&name));
+        let gate = own.gate.as_ref().or(settings.gate.as_ref());
+        let gate = gate.map(|name| self.shared.gate(name));
         let answer_tokens = own.tokens.or(settings.answer_tokens);
         if allowed == "GET" {
             let body = model.map_or_else(|| Ok(models::list()), models::one)?;

@@ -1,9 +1,12 @@
-//! Waiting that can be ended, awaited. Diff this file with `alarm_sync.rs`: only the waiting differs.
+//! Waiting that can be ended, and for the first of two calls, awaited. Diff this file with
+//! `alarm_sync.rs`: only the waiting differs.
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Wakes all who wait, when something has changed or when the user stops the program.
 #[derive(Debug)]
@@ -77,6 +80,33 @@ impl Bell {
     pub(crate) async fn stopped(&mut self) {
         while !*self.heard.borrow_and_update() {
             self.wait(None).await;
+        }
+    }
+}
+
+/// Calls under way at one time. Dropped, those that have not ended are called off.
+pub(crate) struct Calls<F> {
+    under_way: FuturesUnordered<F>,
+}
+
+impl<F: Future> Calls<F> {
+    /// None yet.
+    pub(crate) fn new() -> Calls<F> {
+        let under_way = FuturesUnordered::new();
+        Calls { under_way }
+    }
+
+    /// Begins a call: it goes on while the next one to end is waited for.
+    pub(crate) fn begin(&mut self, call: F) {
+        self.under_way.push(call);
+    }
+
+    /// What the next call to end ended with; nothing if that takes longer than this.
+    pub(crate) async fn next_within(&mut self, limit: Option<Duration>) -> Option<F::Output> {
+        let next = self.under_way.next();
+        match limit {
+            Some(limit) => timeout(limit, next).await.ok().flatten(),
+            None => next.await,
         }
     }
 }

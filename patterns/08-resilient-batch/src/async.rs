@@ -2,8 +2,6 @@
 //!
 //! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
 
-use std::time::Duration;
-
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Error, Reply};
 use caching::{AsyncCache, Cached, chat_key};
 use futures::future::pending;
@@ -12,11 +10,12 @@ use retry::retry_with_async;
 
 use crate::failure::Failure;
 use crate::gate_async::Gate;
-use crate::hedge_async::Caller;
+use crate::hedge_async::{Caller, Permit};
 use crate::line::Job;
-use crate::permit_async::Permit;
 use crate::rules::{Rules, Turn};
 use crate::trace::{Done, Trace};
+
+type Asked = Result<Reply<ChatResponse>, Failure>;
 
 /// The layers, shared by all jobs. `call` makes one call.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub struct Layers<F> {
     cache: AsyncCache,
     limiter: AsyncLimiter,
     gate: Gate,
-    caller: Caller<F>,
+    pub(crate) caller: Caller<F>,
 }
 
 impl<F> Layers<F>
@@ -58,16 +57,17 @@ where
         trace: &Trace,
     ) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
-        let call = || self.retried(turn, trace);
-        self.cache.chat(&key, call).await
+        loop {
+            let call = || self.retried(turn, trace);
+            match self.cache.chat(&key, call).await {
+                Err(failure) if turn.may_ask_again(&failure, trace, self.gate.now()) => {}
+                result => return result,
+            }
+        }
     }
 
     /// Tries until there is an answer, or no use in another attempt.
-    async fn retried(
-        &self,
-        turn: &Turn<'_>,
-        trace: &Trace,
-    ) -> Result<Reply<ChatResponse>, Failure> {
+    async fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         let retried = retry_with_async(&policy, rand::random, |_| {}, attempt);
@@ -87,12 +87,23 @@ where
     }
 
     /// One attempt: waits until the breaker and then the limiter let it go, and calls.
-    async fn attempt(
-        &self,
-        turn: &Turn<'_>,
-        trace: &Trace,
-    ) -> Result<Reply<ChatResponse>, Failure> {
-        let permit = Permit::get(&self.gate, &self.limiter, turn, trace).await?;
+    async fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+        let (passage, slot) = loop {
+            // First the breaker: who may not go takes no slot.
+            let passage = self.gate.pass(turn).await?;
+            let tokens = turn.job.tokens;
+            let slot = match turn.left(self.gate.now()) {
+                Some(left) => self.limiter.enter_within(tokens, left).await,
+                None => self.limiter.enter(tokens).await,
+            };
+            let slot = slot.map_err(|error| turn.no_slot(error))?;
+            // The wait for a slot may be long. If the breaker has opened meanwhile, all begins again.
+            if passage.holds() {
+                break (passage, slot);
+            }
+            slot.unsent();
+        };
+        let permit = Permit::new(&self.limiter, turn, trace, passage, slot);
         let result = self.caller.call(&self.rules, turn, permit).await;
         match result {
             // With another attempt it might still be answered, so it has not failed.
@@ -116,11 +127,5 @@ where
     pub fn stop(&self) {
         self.gate.stop();
         self.limiter.close();
-    }
-    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
-    /// first.
-    pub fn hedged(self, after: Duration) -> Layers<F> {
-        let caller = self.caller.hedged(after);
-        Layers { caller, ..self }
     }
 }

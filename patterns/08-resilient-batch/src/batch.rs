@@ -118,10 +118,8 @@ impl Batch {
         let Unread { mut intake, places } = unread;
         let hatch = Arc::new(Mutex::new(Some(hand_out)));
         let closing = Arc::downgrade(&hatch);
-        let desk = self.desk.clone();
         let stop = move || {
             stop();
-            desk.shut();
             // Who waits for a job hears that there is none, though the reader may be waiting for a
             // line that never comes.
             if let Some(hatch) = closing.upgrade() {
@@ -168,9 +166,11 @@ impl Batch {
             hopeless,
             end_of_input,
         } = self.desk.close();
+        let interrupted = self.interrupted.load(Ordering::Relaxed);
         if let Some(error) = trouble {
-            // `| head` has seen enough: that is no failure of ours.
-            if error.kind() == io::ErrorKind::BrokenPipe {
+            // `| head` has seen enough: that is no failure of ours. Unless it is Ctrl-C that has ended
+            // it, too: then nobody has seen enough.
+            if error.kind() == io::ErrorKind::BrokenPipe && !interrupted {
                 return ExitCode::SUCCESS;
             }
             demo::note(format_args!("error: cannot write to {output}: {error}"));
@@ -180,10 +180,13 @@ impl Batch {
             }
             demo::note(summary);
             demo::note(self.how_to_go_on());
-            return ExitCode::FAILURE;
+            return match interrupted {
+                true => ExitCode::from(130),
+                false => ExitCode::FAILURE,
+            };
         }
         demo::note(summary);
-        if self.interrupted.load(Ordering::Relaxed) {
+        if interrupted {
             let of = self
                 .total
                 .map_or(String::new(), |total| format!(" of {total}"));

@@ -29,7 +29,7 @@ pub struct Rules {
     /// So many failures open it: 10.
     pub failures: u32,
     /// Of so many last calls: 20, and 63 at the most. A service that fails by chance in 15 % of all
-    /// calls is taken for one that is down about once in 5,000 calls.
+    /// calls is taken for one that is down about once in 13,000 calls.
     pub of_the_last: u32,
     /// How long it stays open: 10 s.
     pub cool_down: Duration,

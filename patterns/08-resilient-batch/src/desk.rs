@@ -100,15 +100,11 @@ impl Desk {
         self.console.skip();
     }
 
-    /// Lets no other job begin. Whoever waits for a place hears that there is none.
-    pub(crate) fn shut(&self) {
-        self.lock().places = None;
-    }
-
     /// Writes what is still here, when all who worked are gone.
     pub(crate) fn close(&self) -> Closed {
-        self.shut();
         let mut state = self.lock();
+        // Whoever waits for a place hears that there is none.
+        state.places = None;
         let rest = state.order.as_mut().map(Order::rest).unwrap_or_default();
         for line in rest {
             state.write(&self.console, line.as_deref());

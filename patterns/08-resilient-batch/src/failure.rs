@@ -42,6 +42,14 @@ impl Failure {
         }
     }
 
+    /// Whether time was over: the job's that called, which others may have waited for.
+    pub(crate) fn is_of_time(&self) -> bool {
+        matches!(
+            self,
+            Failure::Deadline(_) | Failure::Call(Error::Deadline { .. })
+        )
+    }
+
     /// What a wait for one's turn ended with, of a job that had this long in all.
     pub fn of_turn(no_slot: NoSlot, deadline: Option<Duration>) -> Failure {
         match no_slot {
@@ -65,7 +73,7 @@ impl Failure {
     /// Whether the same line may be answered if it is tried again later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Failure::Call(error) => error.is_retryable() || matches!(error, Error::Deadline { .. }),
+            Failure::Call(error) => error.is_retryable() || self.is_of_time(),
             Failure::TooLarge(_) => false,
             Failure::Deadline(_) | Failure::Open | Failure::Stopped => true,
         }

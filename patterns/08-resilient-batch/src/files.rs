@@ -1,6 +1,6 @@
 //! The files of a batch: where requests come from and where answers go.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Cursor, IsTerminal, Seek, Write};
 use std::path::Path;
 
@@ -146,11 +146,15 @@ impl Output {
         };
         let mut file = open().map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
+        lock(&file, path)?;
         let mut done = Ids::default();
         if options.resume {
             done = resume(&file, path, options.retry_failed)?;
             // It may be another file of the same name now.
-            file = open().map_err(failed)?;
+            let new = open().map_err(failed)?;
+            file.unlock().map_err(failed)?;
+            lock(&new, path)?;
+            file = new;
         } else if metadata.len() > 0 {
             return Err(Refused::Usage(format!(
                 "{} is not empty: add --resume to go on with it, or name another file",
@@ -200,6 +204,20 @@ impl Output {
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// Keeps others out until the program ends, however it does: two that go on with the same file would
+/// each take the other's lines for half ones, or write to what the other has replaced.
+fn lock(file: &File, path: &Path) -> Result<(), Refused> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let path = path.display();
+            let why = format!("{path} is being written by another run; wait for that, or end it");
+            Err(Refused::Failure(why))
+        }
+        // Not every file system knows locks, and no device does.
+        _ => Ok(()),
     }
 }
 

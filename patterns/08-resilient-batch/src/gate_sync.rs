@@ -85,7 +85,7 @@ impl<C: Clock> Gate<C> {
 
 /// The right to call, until it is told how that ended. Dropped, there was no call.
 pub(crate) struct Passage<'a, C: Clock> {
-    gate: &'a Gate<C>,
+    pub(crate) gate: &'a Gate<C>,
     model: &'a str,
     pass: Pass,
     outcome: Outcome,
@@ -100,11 +100,11 @@ impl<'a, C: Clock> Passage<'a, C> {
     /// The right to make another call beside it. Only if the breaker is closed, and has been since
     /// this one was let through: a probe is alone.
     pub(crate) fn another(&self) -> Option<Passage<'a, C>> {
-        let (now, stopped) = (self.gate.now(), self.gate.is_stopped());
+        let now = self.gate.now();
         // Both questions under one lock: in between it might open, and then let a probe go.
         let mut breakers = self.gate.lock();
         let breaker = breakers.of(self.model);
-        if stopped || !breaker.holds(self.pass) {
+        if !breaker.holds(self.pass) {
             return None;
         }
         let Ask::Go(pass) = breaker.ask(now) else {

@@ -5,46 +5,42 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Error, Reply};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use tokio::time::timeout;
+use rate_limited_batch::{AsyncLimiter, AsyncSlot, Feedback};
 
-use crate::permit_async::Permit;
+use crate::alarm_async::Calls;
+use crate::r#async::Layers;
+use crate::breaker::Outcome;
+use crate::gate_async::Passage;
 use crate::rules::{Hedge, Rules, Turn};
+use crate::trace::Trace;
+
+type Ended = Result<Reply<ChatResponse>, Error>;
 
 /// Makes calls. All who use it share the budget of its hedges.
 #[derive(Debug)]
 pub(crate) struct Caller<F> {
-    call: F,
     hedge: Option<Hedge>,
+    call: F,
 }
 
 impl<F> Caller<F>
 where
     F: AsyncFn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
 {
-    /// Makes a call. If it has no answer for long, and there is a hedge, it makes another one beside
-    /// it, and the first answer is taken.
-    pub(crate) async fn call(
-        &self,
-        rules: &Rules,
-        turn: &Turn<'_>,
-        first: Permit<'_>,
-    ) -> Result<Reply<ChatResponse>, Error> {
+    /// Makes a call. With a hedge, if it has no answer for long, it makes another one beside it, once,
+    /// and the first answer is taken. When both fail, the last word counts.
+    pub(crate) async fn call(&self, rules: &Rules, turn: &Turn<'_>, first: Permit<'_>) -> Ended {
         let begin = async |number, at| {
             let options = rules.options(turn, at, number);
             (number, (self.call)(&turn.request, options).await)
         };
-        let mut calls = FuturesUnordered::new();
-        calls.push(begin(0, first.at));
+        let mut calls = Calls::new();
+        calls.begin(begin(0, first.at));
         let mut permits = BTreeMap::from([(0, first)]);
         let mut hedge = self.hedge.as_ref();
         let result = loop {
             let limit = hedge.map(|hedge| hedge.after);
-            let ended = match limit {
-                Some(limit) => timeout(limit, calls.next()).await.unwrap_or_default(),
-                None => calls.next().await,
-            };
+            let ended = calls.next_within(limit).await;
             if let Some((number, result)) = ended {
                 let permit = permits.remove(&number);
                 permit.expect("each call has one").end(&result);
@@ -55,11 +51,11 @@ where
             } else if let Some(hedge) = hedge.take()
                 && let Some(second) = permits[&0].another(hedge).await
             {
-                calls.push(begin(1, second.at));
+                calls.begin(begin(1, second.at));
                 permits.insert(1, second);
             }
         };
-        // This closes the connection of the other call. Only then does its slot count as seen.
+        // This closes the connection of the other call; only then does its slot count as seen.
         drop(calls);
         permits.into_values().for_each(Permit::lose);
         if let (Ok(_), Some(hedge)) = (&result, &self.hedge) {
@@ -70,15 +66,85 @@ where
 
     /// Without hedging.
     pub(crate) fn new(call: F) -> Caller<F> {
-        let hedge = None;
-        Caller { call, hedge }
+        Caller { hedge: None, call }
+    }
+}
+
+impl<F> Layers<F> {
+    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
+    /// first.
+    pub fn hedged(mut self, after: Duration) -> Layers<F> {
+        self.caller.hedge = Some(Hedge::new(after));
+        self
+    }
+}
+
+/// The right to make one call, and what is to be told when it has ended.
+pub(crate) struct Permit<'a> {
+    limiter: &'a AsyncLimiter,
+    turn: &'a Turn<'a>,
+    trace: &'a Trace,
+    passage: Passage<'a>,
+    slot: AsyncSlot<'a>,
+    /// When the call begins.
+    pub(crate) at: Duration,
+}
+
+impl<'a> Permit<'a> {
+    /// The breaker and then the limiter have let it go: a call begins now.
+    pub(crate) fn new(
+        limiter: &'a AsyncLimiter,
+        turn: &'a Turn<'a>,
+        trace: &'a Trace,
+        passage: Passage<'a>,
+        slot: AsyncSlot<'a>,
+    ) -> Permit<'a> {
+        trace.began();
+        Permit {
+            at: passage.gate.now(),
+            limiter,
+            turn,
+            trace,
+            passage,
+            slot,
+        }
     }
 
-    /// With hedging, of calls that have had no answer for so long.
-    pub(crate) fn hedged(self, after: Duration) -> Caller<F> {
-        Caller {
-            hedge: Some(Hedge::new(after)),
-            ..self
+    /// The right to make another call beside this one. Only if nobody has to wait for it: a hedge that
+    /// queues up is none, and one that takes a place others wait for makes them slower.
+    pub(crate) async fn another(&self, hedge: &Hedge) -> Option<Permit<'a>> {
+        let passage = self.passage.another()?;
+        let tokens = self.turn.job.tokens;
+        let slot = self
+            .limiter
+            .enter_within(tokens, Duration::ZERO)
+            .await
+            .ok()?;
+        let late = self.turn.is_over(self.passage.gate.now()).is_some();
+        if late || !hedge.spend() {
+            slot.unsent();
+            return None;
         }
+        let another = Permit::new(self.limiter, self.turn, self.trace, passage, slot);
+        Some(another)
+    }
+
+    /// The call has ended like this.
+    pub(crate) fn end(self, result: &Result<Reply<ChatResponse>, Error>) {
+        let maybe_billed = matches!(result, Err(error) if error.maybe_billed());
+        let now = self.passage.gate.now();
+        self.trace.ended(self.at, now, maybe_billed);
+        self.slot.finish(&match result {
+            Ok(reply) => Feedback::of_reply(&reply.headers, reply.usage),
+            Err(error) => Feedback::of_error(error),
+        });
+        self.passage.end(Outcome::of(result));
+    }
+
+    /// Another call was answered sooner, and nobody waits for this one any more. It may be paid for all
+    /// the same. Its slot counts as seen now, and the breaker learns nothing.
+    pub(crate) fn lose(self) {
+        let now = self.passage.gate.now();
+        self.trace.ended(self.at, now, true);
     }
 }

@@ -6,39 +6,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Clock, Error, Reply};
+use rate_limited_batch::{Feedback, Limiter, Slot};
 
-use crate::permit_sync::Permit;
+use crate::alarm_sync::Calls;
+use crate::breaker::Outcome;
+use crate::gate_sync::Passage;
 use crate::rules::{Hedge, Rules, Turn};
-use crate::threads_sync::Calls;
+use crate::sync::Layers;
+use crate::trace::Trace;
+
+type Ended = Result<Reply<ChatResponse>, Error>;
 
 /// Makes calls. All who use it share the budget of its hedges.
 #[derive(Debug)]
 pub(crate) struct Caller<C, F> {
-    call: Arc<F>,
     hedge: Option<Hedge>,
+    call: Arc<F>,
     clock: C,
     begin: Begin<C, F>,
 }
 
 /// How a call begins: in the thread of its job, or in one of its own.
-type Begin<C, F> = fn(&mut Calls<C, Ended>, usize, &Arc<F>, &ChatRequest, CallOptions);
-
-/// The number of a call, and its end.
-type Ended = (usize, Result<Reply<ChatResponse>, Error>);
+type Begin<C, F> = fn(&mut Calls<C, (usize, Ended)>, usize, &Arc<F>, &ChatRequest, CallOptions);
 
 impl<C, F> Caller<C, F>
 where
     C: Clock + Copy,
     F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
 {
-    /// Makes a call. If it has no answer for long, and there is a hedge, it makes another one beside
-    /// it, and the first answer is taken.
-    pub(crate) fn call(
-        &self,
-        rules: &Rules,
-        turn: &Turn<'_>,
-        first: Permit<'_, C>,
-    ) -> Result<Reply<ChatResponse>, Error> {
+    /// Makes a call. With a hedge, if it has no answer for long, it makes another one beside it, once,
+    /// and the first answer is taken. When both fail, the last word counts.
+    pub(crate) fn call(&self, rules: &Rules, turn: &Turn<'_>, first: Permit<'_, C>) -> Ended {
         let begin = |calls: &mut _, number, at| {
             let options = rules.options(turn, at, number);
             (self.begin)(calls, number, &self.call, &turn.request, options);
@@ -64,7 +62,9 @@ where
                 permits.insert(1, second);
             }
         };
-        // Nothing can call off a thread: the other call goes on, and its answer is for nobody.
+        // Nothing can call off a thread: the other call goes on until it is answered or its client
+        // gives up, and its answer is for nobody. Its slot counts as seen all the same: a server has
+        // counted what it has had for so long.
         drop(calls);
         permits.into_values().for_each(Permit::lose);
         if let (Ok(_), Some(hedge)) = (&result, &self.hedge) {
@@ -76,8 +76,8 @@ where
     /// Without hedging.
     pub(crate) fn new(clock: C, call: F) -> Caller<C, F> {
         Caller {
-            call: Arc::new(call),
             hedge: None,
+            call: Arc::new(call),
             clock,
             begin: |calls, number, call, request, options| {
                 calls.make(|| (number, call(request, options)));
@@ -86,20 +86,85 @@ where
     }
 }
 
-impl<C, F> Caller<C, F>
+impl<C, F> Layers<C, F>
 where
     C: Clock + Copy + Send + 'static,
     F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error> + Send + Sync + 'static,
 {
-    /// With hedging, of calls that have had no answer for so long.
-    pub(crate) fn hedged(self, after: Duration) -> Caller<C, F> {
-        Caller {
-            hedge: Some(Hedge::new(after)),
-            begin: |calls, number, call, request, options| {
-                let (call, request) = (call.clone(), request.clone());
-                calls.begin(move || (number, call(&request, options)));
-            },
-            ..self
+    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
+    /// first, in a thread of its own. So the function that calls must be all its own, too.
+    pub fn hedged(mut self, after: Duration) -> Layers<C, F> {
+        self.caller.hedge = Some(Hedge::new(after));
+        self.caller.begin = |calls, number, call, request, options| {
+            let (call, request) = (call.clone(), request.clone());
+            calls.begin(move || (number, call(&request, options)));
+        };
+        self
+    }
+}
+
+/// The right to make one call, and what is to be told when it has ended.
+pub(crate) struct Permit<'a, C: Clock> {
+    limiter: &'a Limiter<C>,
+    turn: &'a Turn<'a>,
+    trace: &'a Trace,
+    passage: Passage<'a, C>,
+    slot: Slot<'a, C>,
+    /// When the call begins.
+    pub(crate) at: Duration,
+}
+
+impl<'a, C: Clock> Permit<'a, C> {
+    /// The breaker and then the limiter have let it go: a call begins now.
+    pub(crate) fn new(
+        limiter: &'a Limiter<C>,
+        turn: &'a Turn<'a>,
+        trace: &'a Trace,
+        passage: Passage<'a, C>,
+        slot: Slot<'a, C>,
+    ) -> Permit<'a, C> {
+        trace.began();
+        Permit {
+            at: passage.gate.now(),
+            limiter,
+            turn,
+            trace,
+            passage,
+            slot,
         }
+    }
+
+    /// The right to make another call beside this one. Only if nobody has to wait for it: a hedge that
+    /// queues up is none, and one that takes a place others wait for makes them slower.
+    pub(crate) fn another(&self, hedge: &Hedge) -> Option<Permit<'a, C>> {
+        let passage = self.passage.another()?;
+        let tokens = self.turn.job.tokens;
+        let slot = self.limiter.enter_within(tokens, Duration::ZERO).ok()?;
+        let late = self.turn.is_over(self.passage.gate.now()).is_some();
+        if late || !hedge.spend() {
+            slot.unsent();
+            return None;
+        }
+        let another = Permit::new(self.limiter, self.turn, self.trace, passage, slot);
+        Some(another)
+    }
+
+    /// The call has ended like this.
+    pub(crate) fn end(self, result: &Result<Reply<ChatResponse>, Error>) {
+        let maybe_billed = matches!(result, Err(error) if error.maybe_billed());
+        let now = self.passage.gate.now();
+        self.trace.ended(self.at, now, maybe_billed);
+        self.slot.finish(&match result {
+            Ok(reply) => Feedback::of_reply(&reply.headers, reply.usage),
+            Err(error) => Feedback::of_error(error),
+        });
+        self.passage.end(Outcome::of(result));
+    }
+
+    /// Another call was answered sooner, and nobody waits for this one any more. It may be paid for all
+    /// the same. Its slot counts as seen now, and the breaker learns nothing.
+    pub(crate) fn lose(self) {
+        let now = self.passage.gate.now();
+        self.trace.ended(self.at, now, true);
     }
 }

@@ -30,8 +30,6 @@ mod intake;
 mod line;
 mod options;
 mod order;
-mod permit_async;
-mod permit_sync;
 mod record;
 mod resume;
 mod rules;
@@ -39,7 +37,6 @@ mod run;
 mod server;
 mod sync;
 mod tally;
-mod threads_sync;
 mod trace;
 
 pub use r#async::Layers as AsyncLayers;

@@ -61,6 +61,10 @@ pub struct Options {
     /// The most time for one line, waiting included [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub deadline: Option<Duration>,
+    /// Ask once more beside a call that has no answer for this long, and take the first answer [default:
+    /// never]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub hedge: Option<Duration>,
     /// The model of lines that name none
     #[arg(long)]
     pub model: Option<String>,

@@ -10,6 +10,7 @@ use retry::{Budget, Policy};
 use crate::breakers;
 use crate::failure::Failure;
 use crate::line::Job;
+use crate::trace::Trace;
 
 /// What holds for all jobs of a run.
 #[derive(Debug, Clone)]
@@ -98,6 +99,13 @@ impl Turn<'_> {
     /// The time that is left, if it is limited.
     pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
         self.until.map(|until| until.saturating_sub(now))
+    }
+
+    /// Whether it was another's time that was over, for whom this job has waited without a call of its
+    /// own: it has time left.
+    pub(crate) fn may_ask_again(&self, failure: &Failure, trace: &Trace, now: Duration) -> bool {
+        let left = self.left(now).is_some_and(|left| !left.is_zero());
+        failure.is_of_time() && trace.is_empty() && left
     }
 
     /// How much time the job had, if that is over.

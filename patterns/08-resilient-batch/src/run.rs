@@ -27,9 +27,12 @@ pub fn run(mut batch: Batch) -> Result<ExitCode, ExitCode> {
     let cache = cache.on_trouble(batch.warn());
     let clock = SystemClock::new();
     let limiter = Limiter::with_clock(options.limits(), clock);
-    let layers = Layers::new(rules, cache, limiter, clock, move |request, options| {
+    let mut layers = Layers::new(rules, cache, limiter, clock, move |request, options| {
         client.with(options)?.chat(request)
     });
+    if let Some(after) = options.hedge {
+        layers = layers.hedged(after);
+    }
     let layers = Arc::new(layers);
 
     // Without a bound, since the desk has one: no job is read before it has a place there.
@@ -73,9 +76,12 @@ pub async fn run_async(mut batch: Batch) -> Result<ExitCode, ExitCode> {
     let cache = AsyncCache::open(&options.cache, options.ttl()).await;
     let cache = cache.on_trouble(batch.warn());
     let limiter = AsyncLimiter::new(options.limits());
-    let layers = AsyncLayers::new(rules, cache, limiter, async move |request, options| {
+    let mut layers = AsyncLayers::new(rules, cache, limiter, async move |request, options| {
         client.with(options)?.chat(request).await
     });
+    if let Some(after) = options.hedge {
+        layers = layers.hedged(after);
+    }
     let layers = Arc::new(layers);
 
     // Without a bound, since the desk has one: no job is read before it has a place there.

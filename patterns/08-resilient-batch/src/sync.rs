@@ -2,8 +2,6 @@
 //!
 //! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
 
-use std::time::Duration;
-
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Clock, Error, Reply};
 use caching::{Cache, Cached, chat_key};
 use rate_limited_batch::Limiter;
@@ -11,11 +9,12 @@ use retry::retry_with;
 
 use crate::failure::Failure;
 use crate::gate_sync::Gate;
-use crate::hedge_sync::Caller;
+use crate::hedge_sync::{Caller, Permit};
 use crate::line::Job;
-use crate::permit_sync::Permit;
 use crate::rules::{Rules, Turn};
 use crate::trace::{Done, Trace};
+
+type Asked = Result<Reply<ChatResponse>, Failure>;
 
 /// The layers, shared by all jobs. `call` makes one call.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub struct Layers<C: Clock, F> {
     cache: Cache,
     limiter: Limiter<C>,
     gate: Gate<C>,
-    caller: Caller<C, F>,
+    pub(crate) caller: Caller<C, F>,
 }
 
 impl<C, F> Layers<C, F>
@@ -54,12 +53,17 @@ where
     /// waits for him.
     fn cached(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
-        let call = || self.retried(turn, trace);
-        self.cache.chat(&key, call)
+        loop {
+            let call = || self.retried(turn, trace);
+            match self.cache.chat(&key, call) {
+                Err(failure) if turn.may_ask_again(&failure, trace, self.gate.now()) => {}
+                result => return result,
+            }
+        }
     }
 
     /// Tries until there is an answer, or no use in another attempt.
-    fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Reply<ChatResponse>, Failure> {
+    fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         // The alarm is its clock, so that a pause ends when the program is stopped. The attempt after
@@ -68,8 +72,23 @@ where
     }
 
     /// One attempt: waits until the breaker and then the limiter let it go, and calls.
-    fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Reply<ChatResponse>, Failure> {
-        let permit = Permit::get(&self.gate, &self.limiter, turn, trace)?;
+    fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+        let (passage, slot) = loop {
+            // First the breaker: who may not go takes no slot.
+            let passage = self.gate.pass(turn)?;
+            let tokens = turn.job.tokens;
+            let slot = match turn.left(self.gate.now()) {
+                Some(left) => self.limiter.enter_within(tokens, left),
+                None => self.limiter.enter(tokens),
+            };
+            let slot = slot.map_err(|error| turn.no_slot(error))?;
+            // The wait for a slot may be long. If the breaker has opened meanwhile, all begins again.
+            if passage.holds() {
+                break (passage, slot);
+            }
+            slot.unsent();
+        };
+        let permit = Permit::new(&self.limiter, turn, trace, passage, slot);
         let result = self.caller.call(&self.rules, turn, permit);
         match result {
             // With another attempt it might still be answered, so it has not failed.
@@ -93,18 +112,5 @@ where
     pub fn stop(&self) {
         self.gate.stop();
         self.limiter.close();
-    }
-}
-
-impl<C, F> Layers<C, F>
-where
-    C: Clock + Copy + Send + 'static,
-    F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error> + Send + Sync + 'static,
-{
-    /// With hedging: an attempt that has had no answer for so long makes a second call beside its
-    /// first, in a thread of its own. So the function that calls must be all its own, too.
-    pub fn hedged(self, after: Duration) -> Layers<C, F> {
-        let caller = self.caller.hedged(after);
-        Layers { caller, ..self }
     }
 }

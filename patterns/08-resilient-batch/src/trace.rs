@@ -45,6 +45,11 @@ impl Trace {
         self.lock().under_way > 0
     }
 
+    /// Whether no call has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().calls.is_empty()
+    }
+
     /// The calls that have ended.
     pub(crate) fn into_calls(self) -> Vec<Call> {
         let noted = self.0.into_inner();

@@ -616,6 +616,36 @@ a call took 100 ms (p50), 100 ms (p99); 80 % of the permitted rate was used";
 }
 
 #[test]
+fn the_slowest_calls_and_the_share_of_the_rate_are_told() {
+    // 50 at a time, and those of a batch begin a quarter later than they could. One in fifty is slow.
+    let mut tally = Tally::new((50, ms(1000)));
+    for n in 0..100 {
+        let took = if n % 50 == 0 { 900 } else { n };
+        let at = ms(n / 50 * 1250);
+        tally.add_calls(&[Call {
+            at,
+            took: ms(took),
+            maybe_billed: false,
+        }]);
+    }
+    assert!(
+        tally.to_string().ends_with(
+            "a call took 51 ms (p50), 900 ms (p99); 80 % of the permitted rate was used"
+        )
+    );
+    // As many as one window permits have not met the limit.
+    let mut tally = Tally::new((50, ms(1000)));
+    for n in 0..50 {
+        tally.add_calls(&[Call {
+            at: ms(n),
+            took: ms(1),
+            maybe_billed: false,
+        }]);
+    }
+    assert_eq!(tally.share_of_rate(), None);
+}
+
+#[test]
 fn a_line_of_the_output_is_one_line_whatever_the_server_sends() {
     // As `jq .` prints it.
     let body =

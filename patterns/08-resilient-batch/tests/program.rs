@@ -158,7 +158,12 @@ fn mock(latency: u64) -> Mock {
 #[test]
 fn killed_at_30_moments_it_loses_doubles_and_repeats_nothing() {
     for path in PROGRAMS {
-        let (folder, mock) = (Folder::new("kill"), mock(3));
+        let folder = Folder::new("kill");
+        // Nothing is answered but what passes the gate, or a slow machine would be done before it
+        // was killed 30 times.
+        let mock = Mock::builder().gate("kill").start();
+        let mock = mock.expect("a free port on 127.0.0.1");
+        let gate = mock.gate("kill");
         let (input, output) = (folder.input(0..500), folder.file("output.jsonl"));
         let arguments = [
             "--input", &input, "--output", &output, "--resume", "--rpm", "1000000",
@@ -173,22 +178,25 @@ fn killed_at_30_moments_it_loses_doubles_and_repeats_nothing() {
             let answered = |log: &[Entry]| log.iter().filter(|it| it.is_finished()).count() as u64;
             let before = answered(&mock.log());
             let mut running = start(live(path, &mock, &arguments));
+            gate.release(more as usize);
             let enough = |log: &[Entry]| answered(log) >= before + more;
             mock.wait_for(PATIENCE, enough)
                 .unwrap_or_else(|why| panic!("round {round}: {why}"));
-            assert!(
-                running.0.try_wait().expect("it can be asked").is_none(),
-                "round {round}"
-            );
-            // SIGKILL.
+            // SIGKILL, while it reads and writes the last of them.
             running.0.kill().expect("it can be killed");
-            running.0.wait().expect("it ends");
+            let ended = running.0.wait().expect("it ends");
+            assert_eq!(ended.code(), None, "round {round}: it was not done");
+            // The server has to miss those who waited at the gate, or they would take the next one's
+            // turns.
+            mock.wait_for(PATIENCE, |log| log.iter().all(Entry::is_finished))
+                .unwrap_or_else(|why| panic!("round {round}: {why}"));
             let written = fs::read_to_string(&output).unwrap_or_default();
             let whole = written
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok());
             kept.push((ids(&whole.collect::<Vec<_>>()), mock.log().len()));
         }
+        gate.open();
         let (ended, error) = run(live(path, &mock, &arguments));
         assert!(ended.status.success(), "{error}");
 
@@ -342,14 +350,48 @@ fn a_reader_that_pauses_holds_up_no_call() {
     for path in PROGRAMS {
         let (folder, mock) = (Folder::new("held-up"), mock(0));
         // Each answer is larger than a pipe, so the first one fills it for good.
-        mock.set(|settings| settings.answer_tokens = Some(50_000));
-        let limits = ["--concurrency", "1", "--max-tokens", "50000"];
+        mock.set(|settings| settings.answer_tokens = Some(20_000));
+        let limits = ["--concurrency", "1", "--max-tokens", "20000"];
         let input = ["--input", &folder.input(0..20)];
         let running = start(live(path, &mock, &[&input[..], &limits].concat()));
         // Ten jobs are looked after at one time, and whoever waits to be written is one of them.
         let all = |log: &[Entry]| log.iter().filter(|it| it.is_finished()).count() >= 10;
         mock.wait_for(PATIENCE, all).expect("the others go on");
         drop(running);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_that_also_ends_the_reader_loses_no_answer() {
+    for path in PROGRAMS {
+        let (folder, mock) = (Folder::new("tee"), mock(0));
+        // As above: the first answer fills the pipe, and nine others wait to be written.
+        mock.set(|settings| settings.answer_tokens = Some(20_000));
+        let limits = ["--concurrency", "1", "--max-tokens", "20000"];
+        let input = ["--input", &folder.input(0..20)];
+        let mut running = start(live(path, &mock, &[&input[..], &limits].concat()));
+        let all = |log: &[Entry]| log.iter().filter(|it| it.is_finished()).count() >= 10;
+        mock.wait_for(PATIENCE, all).expect("ten are answered");
+        let mut error = BufReader::new(running.0.stderr.take().expect("it is piped"));
+        running.signal("-INT");
+        let mut line = String::new();
+        while !line.contains("Ctrl-C again ends at once") {
+            line.clear();
+            assert_ne!(
+                error.read_line(&mut line).expect("it is UTF-8"),
+                0,
+                "it says so"
+            );
+        }
+        // In `| tee answers.jsonl` tee hears Ctrl-C, too.
+        drop(running.0.stdout.take());
+        let mut rest = String::new();
+        error.read_to_string(&mut rest).expect("it is UTF-8");
+        let told = rest
+            .lines()
+            .filter(|line| line.starts_with("{\"custom_id\""));
+        assert_eq!((running.code(), told.count()), (Some(130), 10));
     }
 }
 
@@ -419,6 +461,22 @@ fn the_lesson_succeeds_against_a_hostile_server_in_both_versions_alike() {
     assert_eq!(seen[0], seen[1]);
 }
 
+#[test]
+fn a_cache_tells_offline_servers_apart_by_their_seed() {
+    for path in PROGRAMS {
+        let folder = Folder::new("seeds");
+        let (input, cache) = (folder.input(0..1), folder.file("cache.redb"));
+        let cache = format!("disk:{cache}");
+        for (seed, cached) in [("1", false), ("2", false), ("1", true)] {
+            let arguments = ["--input", &input, "--cache", &cache, "--seed", seed];
+            let (ended, error) = run(program(path, &arguments));
+            let line = String::from_utf8_lossy(&ended.stdout);
+            let expected = format!("\"cached\":{cached}");
+            assert!(line.contains(&expected), "{seed}: {line} {error}");
+        }
+    }
+}
+
 // Lines.
 
 #[test]
@@ -452,6 +510,22 @@ fn bad_lines_are_told_by_number_and_the_rest_goes_on() {
         let log = mock.log();
         let whole = log.iter().find(|entry| prompt(entry) == "y");
         assert_eq!(whole.expect("it was sent").body["top_p"], 0.5);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_input_that_breaks_off_is_a_failure() {
+    for path in PROGRAMS {
+        // A folder can be opened, and not read.
+        let folder = Folder::new("broken");
+        let input = folder.0.to_str().expect("the name is UTF-8");
+        let (ended, error) = run(program(path, &["--input", input]));
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(
+            error.contains("error: the input broke off: Is a directory"),
+            "{error}"
+        );
     }
 }
 
@@ -502,6 +576,32 @@ fn what_failed_is_written_and_tried_again_only_if_asked() {
         );
         let lines = lines(&output);
         assert!(lines.len() == 3 && lines.iter().all(|line| line["error"].is_null()));
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_line_is_written_with_one_call() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+    for path in PROGRAMS {
+        let (folder, mock) = (Folder::new("one-call"), mock(0));
+        // What is written here with one call is received as one.
+        let (output, theirs) = UnixDatagram::pair().expect("a pair can be made");
+        output
+            .set_read_timeout(Some(PATIENCE))
+            .expect("it can be limited");
+        let mut command = live(path, &mock, &["--input", &folder.input(0..9)]);
+        command.stdout(Stdio::from(OwnedFd::from(theirs)));
+        let mut running = start(command);
+        for _ in 0..9 {
+            let mut line = vec![0; 1 << 16];
+            let length = output.recv(&mut line).expect("a line comes");
+            assert!(line[..length].ends_with(b"}\n"));
+            let line: Value = serde_json::from_slice(&line[..length]).expect("it is JSON");
+            assert!(line["error"].is_null());
+        }
+        assert_eq!(running.code(), Some(0));
     }
 }
 
@@ -788,4 +888,27 @@ fn any_concurrency_can_be_asked_for() {
     drop(input);
     assert_eq!(running.code(), Some(0));
     assert_eq!(mock.log().len(), 1);
+}
+
+#[test]
+fn an_output_has_one_writer_at_a_time() {
+    for path in PROGRAMS {
+        let (folder, mock) = (Folder::new("two"), mock(0));
+        let (input, output) = (folder.input(0..9), folder.file("output.jsonl"));
+        let files = ["--input", &input, "--output", &output, "--resume", "--rpm"];
+        let running = start(live(path, &mock, &[&files[..], &["3"]].concat()));
+        // The minute is used up, and the program waits.
+        mock.wait_for(PATIENCE, |log| log.len() == 3)
+            .expect("three arrive");
+        let again = [&files[..], &["60", "--retry-failed"]].concat();
+        let (ended, error) = run(live(path, &mock, &again));
+        assert_eq!(ended.status.code(), Some(1), "{error}");
+        assert!(error.contains("is being written by another run"), "{error}");
+        assert_eq!(mock.log().len(), 3);
+        // Killed, it locks no longer.
+        drop(running);
+        let (ended, error) = run(live(path, &mock, &again));
+        assert!(ended.status.success(), "{error}");
+        assert_eq!(lines(&output).len(), 9);
+    }
 }

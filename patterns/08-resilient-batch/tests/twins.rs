@@ -2,7 +2,9 @@
 //! traffic. In virtual time, and where it takes a server, over sockets.
 
 use std::collections::BTreeSet;
-use std::sync::{LazyLock, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use ai_core::{
@@ -71,6 +73,8 @@ struct World {
     fate: Fate,
     /// When the program is stopped, in milliseconds.
     stops: Option<u64>,
+    /// After how long an attempt is hedged.
+    hedge: Option<Duration>,
 }
 
 impl Default for World {
@@ -91,6 +95,7 @@ impl Default for World {
             jobs: vec![(0, "a")],
             fate: |_, _, _, _| (ms(100), Ok(())),
             stops: None,
+            hedge: None,
         }
     }
 }
@@ -107,14 +112,16 @@ struct Outcome {
     jobs: Vec<(String, String, bool, u32)>,
     /// When each job was done, in milliseconds.
     ends: Vec<u64>,
+    /// How many calls may be paid for, and nobody knows.
+    unknown: usize,
 }
 
 impl Outcome {
-    fn of(calls: Mutex<Vec<Seen>>, mut done: Vec<(String, Done, Duration)>) -> Outcome {
+    fn of(calls: &Mutex<Vec<Seen>>, mut done: Vec<(String, Done, Duration)>) -> Outcome {
         done.sort_by(|one, other| one.0.cmp(&other.0));
-        let mut calls = calls.into_inner().expect("no test panics with it");
+        let mut calls = calls.lock().expect("no test panics with it").clone();
         calls.sort();
-        let job = |(name, done, _): &(String, Done, Duration)| match &done.record {
+        let job = |(name, done, end): &(String, Done, Duration)| match &done.record {
             None => (
                 name.clone(),
                 "unfinished".into(),
@@ -124,6 +131,8 @@ impl Outcome {
             Some(record) => {
                 assert_eq!(record.attempts as usize, done.calls.len());
                 assert_eq!(record.response.is_none(), record.error.is_some());
+                // What two calls did at one time is counted once.
+                assert!(u128::from(record.call_ms) <= end.as_millis());
                 let end = record.error.as_ref().map_or("ok", |error| error.kind);
                 (name.clone(), end.into(), record.cached, record.attempts)
             }
@@ -135,6 +144,11 @@ impl Outcome {
                 .map(|(_, _, end)| end.as_millis() as u64)
                 .collect(),
             calls,
+            unknown: done
+                .iter()
+                .flat_map(|(_, done, _)| &done.calls)
+                .filter(|call| call.maybe_billed)
+                .count(),
         };
         let attempts: u32 = outcome.jobs.iter().map(|job| job.3).sum();
         assert_eq!(
@@ -164,7 +178,7 @@ impl World {
 
     /// Notes a call and tells its fate.
     fn meet(
-        &self,
+        fate: Fate,
         seen: &Mutex<Vec<Seen>>,
         request: &ChatRequest,
         now: Duration,
@@ -176,19 +190,25 @@ impl World {
             prompt.to_string(),
             request.model.clone(),
         ));
-        (self.fate)(seen.len() as u32, &prompt, &request.model, now)
+        fate(seen.len() as u32, &prompt, &request.model, now)
     }
 
     fn sync(&self) -> Outcome {
-        let (clock, seen) = (&SimulatedClock::new(), Mutex::default());
+        // The loser of a hedge is in a thread that outlives its job, and maybe this function.
+        let clock: &'static SimulatedClock = Box::leak(Box::default());
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let limiter = Limiter::with_clock(self.limits, clock);
         let cache = Cache::open(&Place::Memory, TTL);
-        let call = |request: &ChatRequest, _: CallOptions| {
-            let (time, end) = self.meet(&seen, request, clock.now());
+        let (fate, noted) = (self.fate, seen.clone());
+        let call = move |request: &ChatRequest, _: CallOptions| {
+            let (time, end) = World::meet(fate, &noted, request, clock.now());
             clock.sleep(time);
             end.map(|()| ANSWER.clone())
         };
-        let layers = Layers::new(self.rules.clone(), cache, limiter, clock, call);
+        let mut layers = Layers::new(self.rules.clone(), cache, limiter, clock, call);
+        if let Some(after) = self.hedge {
+            layers = layers.hedged(after);
+        }
         let done = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             let parts: Vec<_> = self.jobs.iter().map(|_| clock.take_part()).collect();
@@ -212,8 +232,7 @@ impl World {
                 });
             }
         });
-        drop(layers);
-        Outcome::of(seen, done.into_inner().expect("no test panics with it"))
+        Outcome::of(&seen, done.into_inner().expect("no test panics with it"))
     }
 
     fn awaited(&self) -> Outcome {
@@ -223,11 +242,14 @@ impl World {
             let limiter = AsyncLimiter::new(self.limits);
             let cache = AsyncCache::open(&Place::Memory, TTL).await;
             let call = async |request: &ChatRequest, _: CallOptions| {
-                let (time, end) = self.meet(&seen, request, start.elapsed());
+                let (time, end) = World::meet(self.fate, &seen, request, start.elapsed());
                 tokio::time::sleep(time).await;
                 end.map(|()| ANSWER.clone())
             };
-            let layers = AsyncLayers::new(self.rules.clone(), cache, limiter, call);
+            let mut layers = AsyncLayers::new(self.rules.clone(), cache, limiter, call);
+            if let Some(after) = self.hedge {
+                layers = layers.hedged(after);
+            }
             let work = async |at: u64, prompt: &str| {
                 tokio::time::sleep(ms(at)).await;
                 let ended = layers.answer(&World::job(prompt)).await;
@@ -241,8 +263,7 @@ impl World {
                 }
             };
             let (done, ()) = tokio::join!(jobs, stop);
-            drop(layers);
-            Outcome::of(seen, done)
+            Outcome::of(&seen, done)
         })
     }
 
@@ -251,6 +272,7 @@ impl World {
         let (sync, awaited) = (self.sync(), self.awaited());
         assert_eq!(sync.calls, awaited.calls);
         assert_eq!(sync.jobs, awaited.jobs);
+        assert_eq!(sync.unknown, awaited.unknown);
         agree(&sync.ends, &awaited.ends);
         sync
     }
@@ -505,6 +527,27 @@ fn a_breaker_that_opens_while_one_waits_for_a_slot_keeps_him_from_calling() {
 }
 
 #[test]
+fn a_slot_that_came_when_the_breaker_had_opened_is_given_back() {
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::MIN,
+        // As many as there are calls.
+        ..Limits::new(4, secs(60))
+    };
+    let outcome = World {
+        limits,
+        jobs: vec![(0, "a"), (10, "b"), (20, "c")],
+        rules: tripping(1),
+        fate: |number, _, _, _| match number {
+            1 => (ms(100), Err(status(503))),
+            _ => (ms(100), Ok(())),
+        },
+        ..World::default()
+    }
+    .run_whoever_is_first();
+    assert_eq!(outcome.times(), [0, 10_100, 10_200, 10_300]);
+}
+
+#[test]
 fn refusals_do_not_open_it() {
     let outcome = World {
         jobs: vec![(0, "a"), (0, "b"), (0, "c"), (1000, "d")],
@@ -708,6 +751,312 @@ fn who_waits_for_the_breaker_is_let_go() {
     );
 }
 
+// Hedging.
+
+/// One job, hedged after 200 ms.
+fn hedged(fate: Fate) -> World {
+    World {
+        hedge: Some(ms(200)),
+        fate,
+        ..World::default()
+    }
+}
+
+#[test]
+fn a_call_without_an_answer_for_long_is_made_once_more_and_the_first_answer_wins() {
+    // The world, its calls, its end and how it ends, and how many calls have an unknown cost.
+    let cases: [(World, &[u64], u64, &str, usize); 8] = [
+        // Not by default.
+        (
+            World {
+                hedge: None,
+                ..hedged(|_, _, _, _| (secs(10), Ok(())))
+            },
+            &[0],
+            10_000,
+            "ok",
+            0,
+        ),
+        // Not if there is an answer in time.
+        (hedged(|_, _, _, _| (ms(150), Ok(()))), &[0], 150, "ok", 0),
+        // The hedge wins. Only one: it has had no answer for 200 ms, either.
+        (
+            hedged(|number, _, _, _| (ms(if number == 1 { 5000 } else { 500 }), Ok(()))),
+            &[0, 200],
+            700,
+            "ok",
+            1,
+        ),
+        // The first call wins.
+        (
+            hedged(|number, _, _, _| (ms(if number == 1 { 300 } else { 5000 }), Ok(()))),
+            &[0, 200],
+            300,
+            "ok",
+            1,
+        ),
+        // A failure in time is not hedged but tried again, after a pause of 1 s.
+        (
+            hedged(|number, _, _, _| match number {
+                1 => (ms(100), Err(status(500))),
+                _ => (ms(100), Ok(())),
+            }),
+            &[0, 1100],
+            1200,
+            "ok",
+            0,
+        ),
+        // A failure waits for the other call, whichever it is of.
+        (
+            hedged(|number, _, _, _| match number {
+                1 => (ms(300), Err(status(500))),
+                _ => (ms(400), Ok(())),
+            }),
+            &[0, 200],
+            600,
+            "ok",
+            0,
+        ),
+        (
+            hedged(|number, _, _, _| match number {
+                1 => (ms(600), Ok(())),
+                _ => (ms(100), Err(status(500))),
+            }),
+            &[0, 200],
+            600,
+            "ok",
+            0,
+        ),
+        // Both fail: the last word counts, and both are one attempt.
+        (
+            hedged(|number, _, _, _| match number {
+                1 => (ms(300), Err(status(500))),
+                2 => (ms(200), Err(status(400))),
+                _ => (ms(100), Ok(())),
+            }),
+            &[0, 200],
+            400,
+            "status",
+            0,
+        ),
+    ];
+    for (number, (world, calls, end, ends_with, unknown)) in cases.into_iter().enumerate() {
+        let outcome = world.run();
+        assert_eq!(outcome.times(), calls, "case {number}");
+        agree(&outcome.ends, &[end]);
+        assert_eq!(outcome.ends_with(), [ends_with], "case {number}");
+        assert_eq!(outcome.unknown, unknown, "case {number}");
+    }
+}
+
+/// The first call is slow, and no other.
+fn first_is_slow(number: u32, _: &str, _: &str, _: Duration) -> (Duration, Result<(), Error>) {
+    (ms(if number == 1 { 5000 } else { 100 }), Ok(()))
+}
+
+#[test]
+fn a_hedge_pays_the_limiter_and_so_does_its_loser() {
+    let outcome = World {
+        limits: Limits::new(2, secs(60)),
+        jobs: vec![(0, "a"), (1000, "b")],
+        ..hedged(first_is_slow)
+    }
+    .run();
+    // Both slots were seen at 300 ms, when the hedge was answered.
+    assert_eq!(outcome.times(), [0, 200, 60_300]);
+}
+
+#[test]
+fn a_hedge_waits_for_nothing_and_takes_nobodys_place() {
+    // There is no other slot.
+    let outcome = World {
+        limits: Limits::new(1, secs(60)),
+        ..hedged(first_is_slow)
+    }
+    .run();
+    assert_eq!((outcome.times(), &*outcome.ends), (vec![0], &[5000][..]));
+    // Another job waits for it.
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::MIN,
+        ..Limits::new(60, secs(60))
+    };
+    let outcome = World {
+        limits,
+        jobs: vec![(0, "a"), (100, "b")],
+        ..hedged(first_is_slow)
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 5000]);
+}
+
+#[test]
+fn a_slow_service_is_not_asked_twice_by_all() {
+    let names = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r",
+        "s", "t",
+    ];
+    let later = ["u", "v", "w", "x", "y"].map(|name| (10_000, name));
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::new(50).expect("50 is not 0"),
+        ..Limits::new(100, secs(60))
+    };
+    let outcome = World {
+        limits,
+        jobs: names
+            .map(|name| (0, name))
+            .into_iter()
+            .chain(later)
+            .collect(),
+        ..hedged(|_, _, _, _| (secs(1), Ok(())))
+    }
+    .run_whoever_is_first();
+    // Five are free, and twenty answers earn two.
+    let at = |time| outcome.times().iter().filter(|at| **at == time).count();
+    assert_eq!([0, 200, 10_000, 10_200].map(at), [20, 5, 5, 2]);
+}
+
+#[test]
+fn no_hedge_begins_after_a_stop_and_one_under_way_is_finished() {
+    let outcome = World {
+        stops: Some(100),
+        ..hedged(first_is_slow)
+    }
+    .run();
+    assert_eq!((outcome.times(), &*outcome.ends), (vec![0], &[5000][..]));
+    let outcome = World {
+        stops: Some(250),
+        ..hedged(first_is_slow)
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 200]);
+    agree(&outcome.ends, &[300]);
+    assert_eq!(outcome.ends_with(), ["ok"]);
+}
+
+#[test]
+fn no_hedge_begins_when_the_time_is_over() {
+    let world = hedged(|_, _, _, _| (ms(400), Ok(())));
+    let rules = Rules {
+        deadline: Some(ms(150)),
+        ..world.rules
+    };
+    let outcome = World { rules, ..world }.run();
+    assert_eq!(outcome.times(), [0]);
+}
+
+#[test]
+fn no_hedge_begins_unless_the_breaker_is_closed() {
+    // A probe is alone.
+    let outcome = World {
+        rules: tripping(1),
+        ..hedged(|number, _, _, _| match number {
+            1 => (ms(100), Err(status(503))),
+            _ => (secs(1), Ok(())),
+        })
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 10_100]);
+    // It opens while the slow call is under way.
+    let outcome = World {
+        jobs: vec![(0, "slow"), (0, "fails")],
+        rules: tripping(1),
+        ..hedged(|_, prompt, _, now| match prompt {
+            "fails" if now == ms(0) => (ms(100), Err(status(503))),
+            "fails" => (ms(100), Ok(())),
+            _ => (secs(1), Ok(())),
+        })
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 0, 10_100]);
+    // It would let a probe go again, but a hedge is none.
+    let mut rules = tripping(1);
+    rules.policy.max_attempts = 1;
+    let outcome = World {
+        jobs: vec![(0, "slow"), (0, "fails")],
+        rules,
+        hedge: Some(secs(11)),
+        ..hedged(|_, prompt, _, _| match prompt {
+            "fails" => (ms(100), Err(status(503))),
+            _ => (secs(20), Ok(())),
+        })
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 0]);
+}
+
+#[test]
+fn followers_of_a_flight_do_not_notice_a_hedge() {
+    let outcome = World {
+        jobs: vec![(0, "a"), (60_000, "a")],
+        ..hedged(first_is_slow)
+    }
+    .run();
+    let job = |cached, attempts| ("a".to_owned(), "ok".to_owned(), cached, attempts);
+    assert_eq!(outcome.jobs, [job(false, 2), job(true, 0)]);
+}
+
+#[test]
+fn a_call_that_panics_in_a_thread_of_its_own_takes_its_job_with_it_and_no_other() {
+    let clock: &'static SimulatedClock = Box::leak(Box::default());
+    // Or it would be nobody's turn but that of the calls.
+    let _part = clock.take_part();
+    let call = |request: &ChatRequest, _: CallOptions| {
+        assert_ne!(request.messages[0].text(), "a", "a bug in the call");
+        Ok(ANSWER.clone())
+    };
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::MIN,
+        ..Limits::new(60, secs(60))
+    };
+    let limiter = Limiter::with_clock(limits, clock);
+    let cache = Cache::open(&Place::Memory, TTL);
+    let layers = Layers::new(World::default().rules, cache, limiter, clock, call).hedged(ms(200));
+    let answer = |prompt| catch_unwind(AssertUnwindSafe(|| layers.answer(&World::job(prompt))));
+    assert!(answer("a").is_err());
+    assert!(answer("b").is_ok_and(|done| done.record.is_some()));
+}
+
+#[test]
+fn who_is_dropped_at_any_time_of_a_hedge_leaves_nothing_behind() {
+    let limits = Limits {
+        concurrency: std::num::NonZeroUsize::new(2).expect("2 is not 0"),
+        ..Limits::new(4, secs(60))
+    };
+    for dropped in [0, 100, 200, 201, 250, 299, 301].map(ms) {
+        in_virtual_time(async {
+            let calls = Mutex::new(0);
+            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let call = async |_: &ChatRequest, _: CallOptions| {
+                *calls.lock().expect("no test panics with it") += 1;
+                tokio::time::sleep(secs(5)).await;
+                Ok(ANSWER.clone())
+            };
+            let rules = World::default().rules;
+            let layers = AsyncLayers::new(rules, cache, AsyncLimiter::new(limits), call);
+            let layers = layers.hedged(ms(200));
+            let job = World::job("a");
+            let left = tokio::time::timeout(dropped, layers.answer(&job)).await;
+            assert!(left.is_err(), "there was no answer yet");
+            // Both places under way are free again, and so are the slots that were not taken.
+            let before = *calls.lock().expect("no test panics with it");
+            let start = tokio::time::Instant::now();
+            let jobs = ["b", "c"].map(World::job);
+            let done = join_all(jobs.iter().map(|job| layers.answer(job))).await;
+            assert!(done.iter().all(|done| done.record.is_some()));
+            assert!(
+                start.elapsed() < secs(6),
+                "{dropped:?}: {:?}",
+                start.elapsed()
+            );
+            let after = *calls.lock().expect("no test panics with it");
+            assert!(
+                before <= 2 && after == before + 2,
+                "{dropped:?}: {before} {after}"
+            );
+        });
+    }
+}
+
 // Over sockets.
 
 /// Runs jobs through both versions, each with a mock of its own, and returns what was done and what
@@ -827,6 +1176,28 @@ fn all_attempts_of_a_job_and_model_carry_one_key_of_their_own() {
     }
 }
 
+/// Async only: in a flight threads wait without the simulated clock, which would wait for them.
+#[test]
+fn who_has_waited_for_anothers_call_has_a_deadline_of_his_own() {
+    let world = World::default();
+    let outcome = World {
+        jobs: vec![(0, "a"), (1500, "a")],
+        rules: Rules {
+            deadline: Some(ms(2500)),
+            ..world.rules
+        },
+        fate: |number, _, _, _| match number {
+            1 => (ms(2500), Err(Error::Deadline { limit: ms(2500) })),
+            _ => (ms(100), Ok(())),
+        },
+        ..World::default()
+    }
+    .awaited();
+    assert_eq!(outcome.times(), [0, 2500]);
+    assert_eq!(outcome.ends_with(), ["deadline", "ok"]);
+    agree(&outcome.ends, &[2500, 2600]);
+}
+
 #[test]
 fn no_attempt_runs_past_the_deadline_either() {
     let mock = || started(Mock::builder().script(Script::NeverAnswers));
@@ -854,4 +1225,63 @@ fn what_nobody_knows_the_cost_of_is_told() {
         let billed: Vec<_> = done[0].calls.iter().map(|call| call.maybe_billed).collect();
         assert_eq!((billed, log.len()), (vec![true, false], 2));
     }
+}
+
+/// The first call is held back by the mock, and the next ones are not.
+fn only_first_gated(calls: &AtomicUsize, options: CallOptions) -> CallOptions {
+    match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => gated(options),
+        _ => options,
+    }
+}
+
+#[test]
+fn a_hedge_has_a_key_of_its_own_and_its_loser_is_called_off_but_by_threads() {
+    let (rules, limits) = (World::default().rules, Limits::new(1000, secs(60)));
+    let job = World::job("a");
+    let expect = |done: Done, log: &[Entry]| {
+        let record = done.record.expect("it was not stopped");
+        assert_eq!((record.attempts, record.response.is_some()), (2, true));
+        let unknown: Vec<_> = done.calls.iter().map(|call| call.maybe_billed).collect();
+        assert_eq!(unknown, [false, true]);
+        let key = |entry: &Entry| entry.headers["idempotency-key"].clone();
+        assert_ne!(key(&log[0]), key(&log[1]));
+    };
+
+    let server = started(Mock::builder());
+    let client = SyncClient::new(config(&server)).expect("a client can be built");
+    let (clock, calls) = (SystemClock::new(), AtomicUsize::new(0));
+    let call = move |request: &ChatRequest, options| {
+        client
+            .with(only_first_gated(&calls, options))?
+            .chat(request)
+    };
+    let cache = Cache::open(&Place::Memory, TTL);
+    let limiter = Limiter::with_clock(limits, clock);
+    let layers = Layers::new(rules.clone(), cache, limiter, clock, call).hedged(ms(50));
+    let done = layers.answer(&job);
+    let log = server.log();
+    assert_eq!((log.len(), log[0].is_finished()), (2, false), "it goes on");
+    expect(done, &log);
+    server.gate("all").open();
+    let log = server.wait_for(PATIENCE, |log| log[0].is_finished());
+    let log = log.expect("it is answered, for nobody");
+    assert_eq!((log[0].status, log[0].left_at_token), (Some(200), None));
+
+    let server = started(Mock::builder());
+    let client = AsyncClient::new(config(&server)).expect("a client can be built");
+    let calls = AtomicUsize::new(0);
+    let call = async |request: &ChatRequest, options| {
+        let client = client.with(only_first_gated(&calls, options))?;
+        client.chat(request).await
+    };
+    block_on(async {
+        let cache = AsyncCache::open(&Place::Memory, TTL).await;
+        let layers = AsyncLayers::new(rules, cache, AsyncLimiter::new(limits), call);
+        let layers = layers.hedged(ms(50));
+        let done = layers.answer(&job).await;
+        let left = |log: &[Entry]| log[0].left_at_token.is_some();
+        let log = server.wait_for_async(PATIENCE, left).await;
+        expect(done, &log.expect("its connection is closed"));
+    });
 }
