@@ -243,6 +243,13 @@ fn resume(file: &File, path: &Path, retry_failed: bool) -> Result<Ids, Refused> 
         )),
         Unread::Io(error) => failed(error),
     })?;
+    if plan.failed > 0 {
+        demo::note(format_args!(
+            "{}: {} of its lines failed, and stay so; --retry-failed asks them again",
+            path.display(),
+            plan.failed
+        ));
+    }
     if gap {
         // Not in place: whoever is stopped in between would lose what was behind the gap.
         rewrite(file, path).map_err(failed)?;

@@ -57,6 +57,8 @@ pub enum Fate {
 pub struct Resume {
     /// What is done.
     pub done: Ids,
+    /// How many of those have no answer.
+    pub failed: u64,
     retry_failed: bool,
     lines: u64,
 }
@@ -81,6 +83,7 @@ impl Resume {
             Some(written) if written.failed && self.retry_failed => Ok(Fate::Drop),
             Some(written) => {
                 self.done.insert(&written.custom_id);
+                self.failed += u64::from(written.failed);
                 Ok(if whole { Fate::Keep } else { Fate::End })
             }
             None if !whole && is_half_of_ours(line) => Ok(Fate::Drop),

@@ -568,6 +568,8 @@ fn what_failed_is_written_and_tried_again_only_if_asked() {
             ended.status.success() && error.contains("nothing to do, 3 done before"),
             "{error}"
         );
+        let failed = "3 of its lines failed, and stay so; --retry-failed asks them again";
+        assert!(error.contains(failed), "{error}");
         let again = [&files[..], &["--resume", "--retry-failed"]].concat();
         let (ended, error) = run(live(path, &mock, &again));
         assert!(
