@@ -1,33 +1,43 @@
 //! What streams cost in memory: a thousand at once, and one whose consumer is slow.
 //! `cargo run --release -p benches --bin many-streams`
 
-use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
-use ai_core::{AsyncClient, CallOptions, ChatRequest, Config, Event, SyncClient};
-use benches::{MockProcess, serve_if_asked};
+use ai_core::{AsyncClient, CallOptions, ChatRequest, Event, SyncClient};
+use benches::{
+    Figure, MockProcess, Output, Unit, raise_open_files, resident, runtime, serve_if_asked,
+};
+use clap::Parser;
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
+use serde_json::json;
 
 const STREAMS: u64 = 1_000;
 const TOKENS: u64 = 100;
 const SHORT: u64 = 20_000;
 const LONG: u64 = 200_000;
 
-fn main() {
-    // Each stream is a connection, and each connection a descriptor, at both of its ends.
-    let descriptors = rlimit::increase_nofile_limit(u64::MAX).expect("the limit can be asked for");
-    serve_if_asked(|mock| mock);
-    let mock = MockProcess::start().expect("this program can start itself");
-    let config = Config::new(&mock.base_url, "sk-bench").expect("the mock's URL is valid");
-    println!("limit on open files: {descriptors}");
+/// What streams cost in memory: a thousand at once, and one whose consumer is slow
+#[derive(Parser)]
+struct Arguments {
+    /// Print a line of JSON a figure
+    #[arg(long)]
+    json: bool,
+}
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.expect("a runtime can be built");
-    let client = AsyncClient::new(config.clone()).expect("a client can be built");
+fn main() {
+    let open_files = raise_open_files();
+    serve_if_asked(|mock| mock);
+    let Arguments { json } = Arguments::parse();
+    let mock = MockProcess::start().expect("this program can start itself");
+    let mut output = Output::new(json);
+    output.title(format_args!(
+        "memory a stream: {STREAMS} of {TOKENS} tokens at once, {open_files} open files allowed"
+    ));
+
+    let runtime = runtime();
+    let client = AsyncClient::new(mock.config()).expect("a client can be built");
     let options = |tokens: u64| CallOptions::new().header("x-mock-tokens", tokens.to_string());
 
     // The first token is held back until all streams are open, so that they really are all at once.
@@ -45,20 +55,25 @@ fn main() {
         }))));
         let whole = texts.iter().all(|texts| *texts == TOKENS);
         assert!(whole, "every stream comes to its end");
-        peak.saturating_sub(before) / STREAMS / 1024
+        peak.saturating_sub(before) as f64 / STREAMS as f64
     };
     // At the pace of a model first: what a burst makes the allocator take, it does not give back.
-    set(&mock, "tokens-per-second", Some(100.0));
+    let pace = |pace: Option<f64>| {
+        let settings = json!({ "tokens-per-second": pace });
+        mock.set(&settings).expect("the mock knows this setting");
+    };
+    pace(Some(100.0));
     let paced = run();
-    set(&mock, "tokens-per-second", None);
-    let burst = run();
-    println!("{STREAMS} streams of {TOKENS} tokens at once: no error");
-    println!("  at 100 tokens a second each: {paced} KiB a stream");
-    println!(
-        "  all tokens in one burst:     {} KiB a stream",
-        paced + burst
-    );
+    pace(None);
+    let burst = paced + run();
+    output.row(&[
+        Figure::one("many-streams/async/paced", Unit::Bytes, paced),
+        Figure::one("many-streams/async/burst", Unit::Bytes, burst),
+    ]);
 
+    output.title(format_args!(
+        "memory of one stream with a slow consumer: {LONG} tokens over {SHORT}"
+    ));
     let slow = |tokens| {
         let client = client.with(options(tokens)).expect("the headers are valid");
         let request = ChatRequest::new("gpt-4o-mini", "Write a short story");
@@ -81,9 +96,9 @@ fn main() {
             peak
         })
     };
-    report("async", slow(SHORT), slow(LONG));
+    report(&mut output, "async", slow(SHORT), slow(LONG));
 
-    let client = SyncClient::new(config).expect("a client can be built");
+    let client = SyncClient::new(mock.config()).expect("a client can be built");
     let slow = |tokens| {
         let client = client.with(options(tokens)).expect("the headers are valid");
         let request = ChatRequest::new("gpt-4o-mini", "Write a short story");
@@ -99,22 +114,13 @@ fn main() {
         assert_eq!(texts, tokens, "the stream comes to its end");
         peak
     };
-    report("sync", slow(SHORT), slow(LONG));
+    report(&mut output, "sync", slow(SHORT), slow(LONG));
 }
 
-/// Changes a setting of the mock while it runs.
-fn set(mock: &MockProcess, name: &str, value: Option<f64>) {
-    let url = mock.base_url.replace("/v1", "/_mock/settings");
-    let http = reqwest::blocking::Client::builder().no_proxy().build();
-    let answer = http
-        .and_then(|http| http.patch(url).json(&HashMap::from([(name, value)])).send())
-        .and_then(|answer| answer.error_for_status());
-    answer.expect("the mock takes the setting");
-}
-
-fn report(version: &str, short: u64, long: u64) {
-    let growth = long.saturating_sub(short) / 1024;
-    println!("slow consumer, {version}: {growth} KiB more at {LONG} chunks than at {SHORT}");
+fn report(output: &mut Output, version: &str, short: u64, long: u64) {
+    let growth = long.saturating_sub(short) as f64;
+    let id = format!("many-streams/{version}/growth");
+    output.row(&[Figure::one(id, Unit::Bytes, growth)]);
 }
 
 async fn count_texts(stream: impl Stream<Item = Result<Event, ai_core::Error>>) -> u64 {
@@ -125,11 +131,6 @@ async fn count_texts(stream: impl Stream<Item = Result<Event, ai_core::Error>>) 
 
 fn is_text(event: Result<Event, ai_core::Error>) -> bool {
     matches!(event.expect("no stream breaks"), Event::Text(_))
-}
-
-/// The memory this process has in RAM, in bytes.
-fn resident() -> u64 {
-    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64)
 }
 
 /// Awaits `work`, and notes the most memory in use meanwhile, looked at every 10 ms.

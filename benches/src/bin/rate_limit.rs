@@ -13,7 +13,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ai_core::{AsyncClient, Config, Error, SyncClient};
-use benches::{MockProcess, Seen, Spread, serve_if_asked};
+use benches::{Figure, MockProcess, Output, Seen, Spread, Unit, serve_if_asked};
+use clap::Parser;
 use demo::fullest_window;
 use rate_limited_batch::{
     AsyncLimiter, Batch, Failure, Limiter, Limits, ask, ask_async, process_batch,
@@ -59,17 +60,37 @@ const CASES: [(&str, bool, &str, f64); 3] = [
     ("paced", true, "50ms", 0.99),
 ];
 
+/// Whether the limiter of pattern 3 keeps a server's limit, and how much of it it uses
+#[derive(Parser)]
+struct Arguments {
+    /// How often each case is run
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// Fail if the limit was broken, or too little of it used
+    #[arg(long)]
+    check: bool,
+    /// A tenth of everything, and nothing required of the share
+    #[arg(long)]
+    short: bool,
+    /// Print a line of JSON a figure
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     serve_if_asked(|mock| mock);
-    let Some(Arguments { runs, check, short }) = Arguments::read() else {
-        eprintln!("usage: rate-limit [--runs N] [--check] [--short]");
-        return ExitCode::from(2);
-    };
+    let Arguments {
+        runs,
+        check,
+        short,
+        json,
+    } = Arguments::parse();
     let load = if short { SHORT } else { FULL };
-    println!(
+    let mut output = Output::new(json);
+    output.title(format_args!(
         "{} requests at {} in any {:?}, {} at one time, {runs} runs each",
         load.prompts, load.requests, load.window, load.at_once
-    );
+    ));
     let mut kept = true;
     // The first case is the second made easier.
     let cases = if short { &CASES[1..] } else { &CASES[..] };
@@ -80,13 +101,13 @@ fn main() -> ExitCode {
                 .map(|seed| once(run, load, paced, latency, seed))
                 .collect();
             let sum = Outcome::sum(&outcomes);
-            let share = Spread::of(outcomes.iter().map(|outcome| outcome.share).collect());
-            println!("{policy:<6} {latency:<11} {version:<5}  {sum}, share of the ideal {share}");
+            let share = Spread::of(outcomes.iter().map(|outcome| outcome.share));
             kept &= sum.is_clean() && (short || share.median >= least);
+            output.row(&sum.figures(&format!("{version}/{policy}/{latency}"), share));
         }
     }
     let guide = once(as_the_guide, load, false, "50ms", 0);
-    println!("the guide's limiter       {guide}");
+    output.row(&guide.figures("guide/log/50ms", Spread::of([guide.share])));
     // If it kept the limit, the lesson would be wrong.
     kept &= guide.over > 0;
     if check && !kept {
@@ -96,32 +117,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-struct Arguments {
-    runs: u64,
-    check: bool,
-    short: bool,
-}
-
-impl Arguments {
-    fn read() -> Option<Arguments> {
-        let (mut runs, mut check, mut short) = (1, false, false);
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--runs" => runs = arguments.next()?.parse().ok().filter(|runs| *runs > 0)?,
-                "--check" => check = true,
-                "--short" => short = true,
-                _ => return None,
-            }
-        }
-        Some(Arguments { runs, check, short })
-    }
-}
-
 /// What one run, or several, came to.
 #[derive(Default)]
 struct Outcome {
-    runs: usize,
     /// Requests that arrived, and the most of them in one window.
     arrived: usize,
     fullest: usize,
@@ -140,7 +138,6 @@ impl Outcome {
         outcomes
             .iter()
             .fold(Outcome::default(), |sum, one| Outcome {
-                runs: sum.runs + one.runs,
                 arrived: sum.arrived + one.arrived,
                 fullest: sum.fullest.max(one.fullest),
                 over: sum.over + one.over,
@@ -153,16 +150,19 @@ impl Outcome {
     fn is_clean(&self) -> bool {
         self.over == 0 && self.refused == 0 && self.failed == 0
     }
-}
 
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} of {} runs over the limit (most in a window {}), {} of {} requests refused, \
-             {} failed otherwise",
-            self.over, self.runs, self.fullest, self.refused, self.arrived, self.failed
-        )
+    fn figures(&self, case: &str, share: Spread) -> [Figure; 6] {
+        let id = |name: &str| format!("rate-limit/{case}/{name}");
+        let count = |name, count| Figure::one(id(name), Unit::Count, count as f64);
+        [
+            count("runs-over", self.over),
+            count("fullest-window", self.fullest),
+            count("requests", self.arrived),
+            count("refused", self.refused),
+            count("failed", self.failed),
+            // The share of the ideal speed.
+            Figure::new(id("share"), Unit::Share, share),
+        ]
     }
 }
 
@@ -177,7 +177,7 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
     });
     mock.set(&settings)
         .expect("the server knows these settings");
-    let config = Config::new(&mock.base_url, "sk-bench").expect("the mock's URL is valid");
+    let config = mock.config();
     let limits = Limits {
         concurrency: load.at_once,
         paced,
@@ -196,7 +196,6 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
     };
     let fullest = fullest_window(log.iter().map(Seen::arrived), load.window);
     Outcome {
-        runs: 1,
         arrived: log.len(),
         fullest,
         over: usize::from(fullest > load.requests as usize),

@@ -1,4 +1,5 @@
-//! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`.
+//! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`,
+//! `speedups`.
 //!
 //! They are a program and not scripts, so that they run the same on a laptop and in CI, and are
 //! tested like everything else here. Below the commands stand what they share: [`workspace`] (what
@@ -14,6 +15,8 @@ pub mod ci;
 pub mod tidy;
 
 pub mod sdk;
+
+pub mod speedups;
 
 pub mod code;
 pub mod redis;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::speedups::Options;
 use xtask::warn;
 use xtask::workspace::Workspace;
 
@@ -28,6 +29,8 @@ enum Chore {
         #[arg(long)]
         latest: bool,
     },
+    /// Measures the quick set of benches; writes docs/results.json, its tables and its charts
+    Speedups(Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Ci => xtask::ci::run(&workspace),
         Chore::Tidy => xtask::tidy::run(&workspace),
         Chore::Sdk { latest } => xtask::sdk::run(&workspace, latest),
+        Chore::Speedups(options) => xtask::speedups::run(&workspace, &options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -72,7 +72,7 @@ fn tidy_prints_distance_and_reading_size_in_plain_text_and_passes_what_is_tidy()
          reading path       files  code lines\n\
          patterns/07-retry      2           4\n\
          \n\
-         tidy: 15 rules hold\n"
+         tidy: 18 rules hold\n"
     );
 }
 
@@ -102,12 +102,130 @@ fn tidy_names_each_file_and_exits_1_on_what_is_untidy() {
     );
 }
 
+const RESULTS: &str = r#"{
+  "command": "cargo xtask speedups",
+  "machine": {"cpu": "abacus", "cores": 2, "memory": "24 GiB", "os": "Linux"},
+  "versions": {"rustc": "1.95.0"},
+  "benches": {"guide": {"date": "25 Nov 2026", "command": "cargo run", "busy": null, "sources": {}}},
+  "figures": [
+    {"id":"guide/concurrent-requests/async/at-once","value":3.0,"low":3.0,"high":3.0,"unit":"s"},
+    {"id":"guide/concurrent-requests/async/in-turn","value":9.0,"low":9.0,"high":9.0,"unit":"s"},
+    {"id":"guide/concurrent-requests/async/speedup","value":3.0,"low":2.9,"high":3.1,"unit":"ratio"},
+    {"id":"guide/concurrent-requests/sync/at-once","value":3.0,"low":3.0,"high":3.0,"unit":"s"},
+    {"id":"guide/concurrent-requests/sync/in-turn","value":9.0,"low":9.0,"high":9.0,"unit":"s"},
+    {"id":"guide/concurrent-requests/sync/speedup","value":2.98,"low":2.9,"high":3.1,"unit":"ratio"}
+  ],
+  "series": []
+}"#;
+
+const QUOTE: &str = "docs/src/benchmarks.md#guide/concurrent-requests/async/speedup";
+
+/// A workspace whose README quotes a figure so.
+fn measured(name: &str, quoted: &str) -> PathBuf {
+    workspace(
+        name,
+        &[
+            ("patterns/07-retry/src/lib.rs", ""),
+            (
+                "README.md",
+                &format!("# It\n\nIt is [{quoted}]({QUOTE}).\n"),
+            ),
+            ("docs/results.json", RESULTS),
+            (
+                "docs/src/benchmarks.md",
+                "# Benchmarks\n\n<!-- figures: machine --><!-- /figures -->\n\n<!-- figures: guide --><!-- /figures -->\n",
+            ),
+        ],
+    )
+}
+
+#[test]
+fn speedups_without_a_run_makes_tables_charts_and_quotes_from_the_results() {
+    let root = measured("speedups", "2.5x");
+    let run = || xtask_in(&root, &["speedups", "--no-run"]);
+    let output = run();
+    assert_eq!(
+        (
+            output.status.code(),
+            &*String::from_utf8_lossy(&output.stdout)
+        ),
+        (
+            Some(0),
+            "wrote README.md\nwrote docs/src/benchmarks.md\nwrote docs/src/charts/four-corners.svg\n"
+        )
+    );
+    let read = |path| fs::read_to_string(root.join(path)).expect("it was written");
+    assert!(read("README.md").contains("It is [3.0x]("));
+    let page = read("docs/src/benchmarks.md");
+    for words in [
+        "abacus",
+        "3.00x (2.90 to 3.10)",
+        "](charts/four-corners.svg)",
+    ] {
+        assert!(page.contains(words), "{page}");
+    }
+    let chart = read("docs/src/charts/four-corners.svg");
+    let title =
+        "Three requests of 3 s at once are 2.98x as fast as in turn with threads, 3.00x with async";
+    assert!(
+        chart.contains(&format!("<title>{title}</title>")),
+        "{chart}"
+    );
+    // Everything is as it should be, so nothing is touched.
+    let again = run();
+    assert_eq!((again.status.code(), again.stdout.len()), (Some(0), 0));
+}
+
+#[test]
+fn speedups_leaves_a_broken_claim_to_its_author() {
+    let root = measured("claim", "at most 2.5x");
+    let output = xtask_in(&root, &["speedups", "--no-run"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr,
+        "README.md: `at most 2.5x` does not hold: guide/concurrent-requests/async/speedup is \
+         3.00x (2.90 to 3.10)\n\
+         error: 1 quoted figures need your own words, listed above\n"
+    );
+}
+
+#[test]
+fn tidy_fails_when_a_figure_is_quoted_wrongly() {
+    let root = measured("misquoted", "2.5x");
+    let output = xtask_in(&root, &["tidy"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("README.md:3: it quotes other figures"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn speedups_names_what_is_missing() {
+    let root = workspace("unmeasured", &[("patterns/07-retry/src/lib.rs", "")]);
+    for way in [&["--no-run"][..], &["--accept", "guide"]] {
+        let output = xtask_in(&root, &[&["speedups"], way].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            stderr,
+            "error: there is no docs/results.json yet; run `cargo xtask speedups`\n"
+        );
+    }
+    let output = xtask(&["speedups", "--only", "giude"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("in-flight"), "{stderr}");
+}
+
 #[test]
 fn without_a_command_it_prints_its_usage_on_stderr_and_exits_2() {
     let output = xtask(&[]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
-    for command in ["test", "ci", "tidy", "sdk"] {
+    for command in ["test", "ci", "tidy", "sdk", "speedups"] {
         assert!(stderr.contains(command), "{stderr}");
     }
 }

@@ -22,6 +22,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use crate::speedups::rules as figures;
 use crate::workspace::{Package, Workspace, relative};
 use crate::{Result, say, warn};
 
@@ -30,8 +31,8 @@ use crate::{Result, say, warn};
 pub struct Tree {
     /// The members of the workspace.
     pub packages: Vec<Package>,
-    /// Every file's text by its path from the root. What is no Rust, Markdown or TOML is there
-    /// with an empty text, for links may lead to it.
+    /// Every file's text by its path from the root. What no rule reads is there with an empty
+    /// text, for links may lead to it.
     pub files: BTreeMap<String, String>,
 }
 
@@ -47,7 +48,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(place: impl fmt::Display, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// Says what is wrong.
+    pub fn new(
+        place: impl fmt::Display,
+        wrong: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Failure {
             place: place.to_string(),
             wrong: wrong.into(),
@@ -72,7 +78,7 @@ pub fn run(workspace: &Workspace) -> Result {
     say(twins::table(&twins));
     say(reading::table(&tree));
 
-    let rules: [fn(&Tree) -> Vec<Failure>; 14] = [
+    let rules: [fn(&Tree) -> Vec<Failure>; 17] = [
         twins::alone,
         reading::too_long,
         reading::long_files,
@@ -87,6 +93,9 @@ pub fn run(workspace: &Workspace) -> Result {
         links::dead,
         links::unexplained,
         printed::unlike,
+        figures::misquoted,
+        figures::unlike,
+        figures::stale,
     ];
     let failures = rules.iter().flat_map(|rule| rule(&tree));
     let failures: Vec<Failure> = twins::too_far(&twins).into_iter().chain(failures).collect();
@@ -161,7 +170,7 @@ fn read_folder(
             continue;
         }
         let text = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("rs" | "md" | "toml") => {
+            Some("rs" | "md" | "toml" | "json" | "svg") => {
                 fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?
             }
             _ => String::new(),

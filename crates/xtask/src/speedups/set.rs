@@ -1,0 +1,202 @@
+//! The benches that `cargo xtask speedups` runs, and what their figures depend on.
+
+/// A program that measures, and prints a line of JSON for each figure.
+#[derive(Debug)]
+pub struct Bench {
+    /// Its name for cargo, and what the ids of its figures begin with.
+    pub name: &'static str,
+    /// What cargo calls it.
+    pub kind: Kind,
+    /// What it is told beside `--json`.
+    pub options: &'static [&'static str],
+    /// Whether it is of the quick set. What is not is run by `--only` alone.
+    pub quick: bool,
+    /// Files and folders whose code its figures depend on. When it changes, tidy asks for a new run.
+    ///
+    /// They are what is measured and what measures it. The mock is left out, though every figure
+    /// needs it: it is the ruler, in a process of its own, and each ratio is of two runs against
+    /// it. With it in, a new fault for a test of streams would cost a run of everything.
+    pub sources: &'static [&'static str],
+}
+
+/// What cargo tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `cargo run --bin`.
+    Program,
+    /// `cargo bench --bench`, of whose measurements by criterion `--json` makes none.
+    Bench,
+}
+
+impl Bench {
+    /// What cargo is told to build it, or to run it.
+    pub fn arguments(&self, run: bool) -> Vec<&'static str> {
+        let mut arguments = match (self.kind, run) {
+            (Kind::Program, false) => vec!["build", "--release"],
+            (Kind::Program, true) => vec!["run", "--release"],
+            (Kind::Bench, false) => vec!["bench", "--no-run"],
+            (Kind::Bench, true) => vec!["bench"],
+        };
+        let kind = match self.kind {
+            Kind::Program => "--bin",
+            Kind::Bench => "--bench",
+        };
+        arguments.extend(["--locked", "-p", "benches", kind, self.name]);
+        if run {
+            arguments.push("--");
+            arguments.extend(self.options);
+            arguments.push("--json");
+        }
+        arguments
+    }
+}
+
+/// All of them. Those of the quick set take five minutes on two cores.
+pub const SET: [Bench; 8] = [
+    Bench {
+        name: "guide",
+        kind: Kind::Program,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/src/bin/guide.rs",
+            "patterns/02-concurrent-requests/src",
+            "patterns/05-multi-service/src",
+        ],
+    },
+    Bench {
+        name: "in-flight",
+        kind: Kind::Program,
+        // With the five that are its default it takes as long as all the others.
+        options: &["--runs", "3"],
+        quick: true,
+        sources: &[
+            "benches/src/bin/in_flight.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/sync.rs",
+            "patterns/02-concurrent-requests/src",
+        ],
+    },
+    Bench {
+        name: "many-streams",
+        kind: Kind::Program,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/src/bin/many_streams.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/protocol/sse.rs",
+            "crates/core/src/protocol/stream.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "overhead",
+        kind: Kind::Program,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/src/bin/overhead.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "rate-limit",
+        kind: Kind::Program,
+        options: &[],
+        // Two and a half minutes, of which most is waiting.
+        quick: false,
+        sources: &[
+            "benches/src/bin/rate_limit.rs",
+            "patterns/03-rate-limited-batch/examples/as_written.rs",
+            "patterns/03-rate-limited-batch/src",
+        ],
+    },
+    Bench {
+        name: "window-over-time",
+        kind: Kind::Program,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/src/bin/window_over_time.rs",
+            "patterns/03-rate-limited-batch/examples/as_written.rs",
+            "patterns/03-rate-limited-batch/src",
+        ],
+    },
+    Bench {
+        // In virtual time: the same on every machine.
+        name: "retry",
+        kind: Kind::Bench,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/benches/retry.rs",
+            "patterns/07-retry/examples/contention.rs",
+            "patterns/07-retry/src/backoff.rs",
+        ],
+    },
+    Bench {
+        name: "resilient-batch",
+        kind: Kind::Bench,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/benches/resilient_batch.rs",
+            "patterns/03-rate-limited-batch/src",
+            "patterns/06-caching/src",
+            "patterns/07-retry/src",
+            "patterns/08-resilient-batch/src",
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speedups::sources::digest;
+    use crate::tidy::Tree;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn every_bench_and_every_source_is_there() {
+        let workspace = Workspace::find().expect("the manifests are sound");
+        let package = workspace.packages.iter().find(|it| it.name == "benches");
+        let targets = &package.expect("it is a member").targets;
+        let tree = Tree::read(&workspace).expect("the files can be read");
+        for bench in &SET {
+            let kind = match bench.kind {
+                Kind::Program => "bin",
+                Kind::Bench => "bench",
+            };
+            let mut targets = targets.iter();
+            let known = targets.any(|it| it.name == bench.name && it.kind == [kind]);
+            assert!(known, "{}", bench.name);
+            for source in bench.sources {
+                assert!(digest(&tree, source).is_some(), "{}: {source}", bench.name);
+            }
+        }
+    }
+
+    #[test]
+    fn cargo_is_told_what_a_reader_would_type() {
+        let told = |name: &str, run| {
+            let bench = SET.iter().find(|bench| bench.name == name);
+            bench.expect("it is in the set").arguments(run).join(" ")
+        };
+        assert_eq!(
+            told("in-flight", true),
+            "run --release --locked -p benches --bin in-flight -- --runs 3 --json"
+        );
+        assert_eq!(
+            told("retry", true),
+            "bench --locked -p benches --bench retry -- --json"
+        );
+        assert_eq!(
+            told("retry", false),
+            "bench --no-run --locked -p benches --bench retry"
+        );
+    }
+}
