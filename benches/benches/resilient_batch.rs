@@ -15,7 +15,6 @@ use benches::{Figure, MockProcess, Output, PROMPT, Unit, runtime, serve_if_asked
 use bytes::Bytes;
 use caching::{AsyncCache, AsyncStore, Cache, Key, Place, Scope, Store, TTL, Trouble};
 use criterion::Criterion;
-use demo::FAILURES;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use rate_limited_batch::{AsyncLimiter, Limiter, Limits};
@@ -37,8 +36,8 @@ const SCALE: f64 = 1.0 / 120.0;
 
 /// The hostile server of the lesson.
 fn hostile(mock: Builder) -> Builder {
-    let mock = mock
-        .seed(7)
+    demo::hostile(mock.seed(7), SCALE)
+        // In whole milliseconds.
         .latency(Latency::LogNormal {
             p50: Duration::from_millis(17),
             p99: Duration::from_millis(133),
@@ -47,11 +46,7 @@ fn hostile(mock: Builder) -> Builder {
             requests: Some(REQUESTS),
             tokens: None,
             window: WINDOW,
-        });
-    let failures = FAILURES.into_iter();
-    failures.fold(mock, |mock, (rate, failure)| {
-        mock.failure_rate(rate, failure)
-    })
+        })
 }
 
 fn main() {

@@ -21,7 +21,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
-pub use scene::{FAILURES, SERVICES, Scene};
+pub use scene::{SERVICES, Scene, failures, hostile};
 pub use timeline::{Bar, timeline, window_lines};
 
 /// What a lesson's body answers. An error is shown as one line, and the exit code is 1.

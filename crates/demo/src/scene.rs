@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ai_core::Config;
-use ai_mock::{Failure, Latency, Mock, Quota, Service};
+use ai_mock::{Builder, Failure, Latency, Mock, Quota, Service};
 
 /// How the offline server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub enum Scene {
     /// The guide's limit: 60 requests in any minute, and its 3 s a reply; the minute takes 1.5 s,
     /// unless told otherwise.
     Quota,
-    /// The same limit, and all that may happen besides: [`FAILURES`], and replies of which one in a
-    /// hundred takes eight times as long as most do.
+    /// The same limit, and all that may happen besides: see [`hostile`].
     Hostile,
 }
 
@@ -43,7 +42,7 @@ const FAILURE_RATE: f64 = 0.7;
 const UNRELIABLE_REPLY: Duration = Duration::from_millis(500);
 
 /// How often a hostile server fails, and how.
-pub const FAILURES: [(f64, Failure); 2] = [(0.10, Failure::Status(500)), (0.05, Failure::Reset)];
+const FAILURES: [(f64, Failure); 2] = [(0.10, Failure::Status(500)), (0.05, Failure::Reset)];
 
 /// How long it takes: half of its replies are there by the first, all but one in a hundred by the
 /// second.
@@ -105,13 +104,7 @@ impl Scene {
                 .tokens_per_second(TOKENS_PER_SECOND / scale),
             Scene::Services => mock,
             Scene::Quota => mock.latency(scaled(REPLY)).quota(quota),
-            Scene::Hostile => {
-                let [p50, p99] = HOSTILE_REPLY.map(|time| time.mul_f64(scale));
-                let mock = mock.latency(Latency::LogNormal { p50, p99 }).quota(quota);
-                FAILURES.into_iter().fold(mock, |mock, (rate, failure)| {
-                    mock.failure_rate(rate, failure)
-                })
-            }
+            Scene::Hostile => hostile(mock, scale).quota(quota),
             Scene::Unreliable => mock
                 .latency(scaled(UNRELIABLE_REPLY))
                 .failure_rate(FAILURE_RATE, Failure::Status(503)),
@@ -145,11 +138,7 @@ impl Scene {
             }
             (_, Scene::Hostile) => {
                 let window = spoken(self.window(scale));
-                let failures = FAILURES.map(|(rate, failure)| match failure {
-                    Failure::Reset => format!("{:.0} % resets", 100.0 * rate),
-                    failure => format!("{:.0} % {failure}s", 100.0 * rate),
-                });
-                format!("{QUOTA} in any {window}, {}", failures.join(", "))
+                format!("{QUOTA} in any {window}, {}", failures())
             }
             (Some(latency), _) => format!("{latency} a reply"),
             (None, Scene::Replies | Scene::Cached) => {
@@ -168,6 +157,22 @@ impl Scene {
             (None, Scene::Services) => format!("the guide's 0.5, 0.3, 0.7 and 0.4 s{scaled}"),
         }
     }
+}
+
+/// Makes a server hostile: one call in ten fails, one in twenty breaks off, and of its replies one in a
+/// hundred takes eight times as long as most do. The limit is the caller's.
+pub fn hostile(mock: Builder, scale: f64) -> Builder {
+    let [p50, p99] = HOSTILE_REPLY.map(|time| time.mul_f64(scale));
+    let mock = mock.latency(Latency::LogNormal { p50, p99 });
+    FAILURES.into_iter().fold(mock, |mock, (rate, failure)| {
+        mock.failure_rate(rate, failure)
+    })
+}
+
+/// How often a hostile server fails, for people: `10 % 500s, 5 % resets`.
+pub fn failures() -> String {
+    let spoken = FAILURES.map(|(rate, failure)| format!("{:.0} % {failure}s", 100.0 * rate));
+    spoken.join(", ")
 }
 
 /// A time as people write it: 300 ms, 3 s.

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ai_core::Config;
-use ai_mock::{Latency, Mock, Quota};
+use ai_mock::{Mock, Quota};
 use caching::Scope;
-use demo::FAILURES;
+use demo::Scene;
 
 use crate::options::Options;
 
@@ -18,12 +18,6 @@ pub(crate) struct Server {
     /// The offline one; it stops when this is dropped.
     mock: Option<Mock>,
 }
-
-/// How long it takes: one reply in a hundred takes eight times as long as most do.
-const LATENCY: Latency = Latency::LogNormal {
-    p50: Duration::from_millis(50),
-    p99: Duration::from_millis(400),
-};
 
 /// The longest wait for an answer to begin. One that comes in one piece begins when it is written to
 /// its end, so the 30 s of the lessons would cut off the longest ones, and pay for each three times.
@@ -54,14 +48,8 @@ impl Server {
             tokens: options.tpm.map(|tokens| tokens.get()),
             window: options.window(),
         };
-        let mock = Mock::builder()
-            .seed(options.seed)
-            .latency(LATENCY)
-            .quota(quota);
-        let mock = FAILURES.into_iter().fold(mock, |mock, (rate, failure)| {
-            mock.failure_rate(rate, failure)
-        });
-        let mock = mock.start()?;
+        let mock = Mock::builder().seed(options.seed).quota(quota);
+        let mock = demo::hostile(mock, Scene::Hostile.default_scale()).start()?;
         let config = Config::new(&mock.base_url(), "offline")?;
         let mock = Some(mock);
         Ok(Server { config, mock })
@@ -96,15 +84,14 @@ impl Server {
             Some(tokens) => format!(" and {tokens} tokens"),
             None => String::new(),
         };
-        let [(failing, _), (breaking, _)] = FAILURES;
         format!(
-            "offline mock on {} (seed {}, {} requests{tokens} in any {:?}, {:.0} % 500s, {:.0} % resets, {LATENCY} a reply)",
+            "offline mock on {} (seed {}, {} requests{tokens} in any {:?}, {}, {} a reply)",
             mock.addr(),
             options.seed,
             options.rpm,
             options.window(),
-            100.0 * failing,
-            100.0 * breaking,
+            demo::failures(),
+            mock.settings().latency,
         )
     }
 }

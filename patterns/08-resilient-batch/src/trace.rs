@@ -111,25 +111,17 @@ impl Done {
             wait_ms: ms(took.saturating_sub(called)),
             call_ms: ms(called),
         };
-        let to_do = |hopeless| Done {
+        let mut done = Done {
             record: None,
-            hopeless,
+            hopeless: None,
             saved: None,
-            calls: Vec::new(),
+            calls,
         };
-        let mut saved = None;
         match result {
-            Err(Failure::Stopped) => {
-                return Done {
-                    calls,
-                    ..to_do(None)
-                };
-            }
+            Err(Failure::Stopped) => return done,
             Err(failure) if failure.is_everybodys() => {
-                return Done {
-                    calls,
-                    ..to_do(Some(failure))
-                };
+                done.hopeless = Some(failure);
+                return done;
             }
             Err(failure) => record.error = Some(Reason::of(&failure)),
             Ok(answer) => {
@@ -137,18 +129,14 @@ impl Done {
                 record.cached = answer.source != Source::Called;
                 record.usage = answer.usage;
                 let cost = record::cost(&answer.value, answer.usage, asked);
-                (record.cost, saved) = match record.cached {
+                (record.cost, done.saved) = match record.cached {
                     true => (Some(Default::default()), cost),
                     false => (cost, None),
                 };
                 record.response = Some(on_one_line(&answer.body));
             }
         }
-        Done {
-            record: Some(record),
-            saved,
-            calls,
-            ..to_do(None)
-        }
+        done.record = Some(record);
+        done
     }
 }
