@@ -1,18 +1,23 @@
-//! Pattern 6: what a hit costs by store, and a stampede; and what a cache is worth when some prompts
-//! are asked far more often than others.
+//! Pattern 6: what a hit costs by store, and a stampede; and what a cache is worth, by how long it
+//! keeps answers, when some prompts are asked far more often than others.
 //! `cargo bench -p benches --bench caching`
 //!
 //! With `REDIS_URL` set, that server is measured, too; it keeps some keys of this for an hour.
 
 mod setup;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use std::{fs, thread};
 
-use ai_core::{AsyncClient, ChatRequest, Cost, SyncClient};
+use ai_core::{AsyncClient, ChatRequest, Clock, Cost, SimulatedClock, SyncClient};
 use benches::{Figure, MockProcess, Output, PROMPT, Unit, runtime, serve_if_asked};
+use bytes::Bytes;
 use caching::{
-    Answer, AsyncCache, Cache, Place, Scope, TTL, chat_key, generate_text, generate_text_async,
+    Answer, AsyncCache, Cache, Key, Place, Scope, Store, TTL, Trouble, chat_key, generate_text,
+    generate_text_async,
 };
 use criterion::{BenchmarkId, Criterion};
 use futures::future::join_all;
@@ -29,12 +34,24 @@ const CROWD: usize = 100;
 const PROMPTS: usize = 1_000;
 const ASKED: usize = 10_000;
 
+/// Somebody asks once a second, so all of them take almost three hours.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long answers are kept.
+const TTLS: [(&str, Duration); 4] = [
+    ("1-minute", Duration::from_secs(60)),
+    ("10-minutes", Duration::from_secs(600)),
+    ("1-hour", TTL),
+    ("1-day", Duration::from_secs(24 * 3600)),
+];
+
 fn main() {
     serve_if_asked(|mock| mock);
     let mock = MockProcess::start().expect("this program can start itself");
     setup::run(
         |output| {
             count_by_popularity(output, &mock);
+            count_by_ttl(output, &mock);
             count_stampede(output, &mock);
         },
         |criterion| bench(criterion, &mock),
@@ -56,18 +73,71 @@ fn count_by_popularity(output: &mut Output, mock: &MockProcess) {
     ));
     let (runtime, sync, client) = clients(mock);
     let cache = Cache::open(&Place::Memory, TTL);
-    worth(output, "sync", mock, |prompt| {
+    worth(output, "sync/zipf", mock, |prompt| {
         generate_text(&sync, &cache, prompt)
     });
     let cache = runtime.block_on(AsyncCache::open(&Place::Memory, TTL));
-    worth(output, "async", mock, |prompt| {
+    worth(output, "async/zipf", mock, |prompt| {
         runtime.block_on(generate_text_async(&client, &cache, prompt))
     });
 }
 
+/// In virtual time, and only in one version: the twins are tested to do the same.
+fn count_by_ttl(output: &mut Output, mock: &MockProcess) {
+    output.title(format_args!(
+        "the same, one each {PAUSE:?}, by how long an answer is kept"
+    ));
+    let (_, client, _) = clients(mock);
+    for (name, ttl) in TTLS {
+        let kept = Arc::new(Kept::new(ttl));
+        let cache = Cache::new(kept.clone(), ttl);
+        worth(output, &format!("ttl/{name}"), mock, |prompt| {
+            kept.clock.sleep(PAUSE);
+            generate_text(&client, &cache, prompt)
+        });
+    }
+}
+
+/// A store whose hours pass in no time.
+struct Kept {
+    /// The cache would vary it by chance. Without that, what is counted is the same each time.
+    ttl: Duration,
+    clock: SimulatedClock,
+    answers: Mutex<HashMap<Key, (Bytes, Duration)>>,
+}
+
+impl Kept {
+    fn new(ttl: Duration) -> Kept {
+        Kept {
+            ttl,
+            clock: SimulatedClock::new(),
+            answers: Mutex::default(),
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<Key, (Bytes, Duration)>> {
+        self.answers.lock().expect("nobody panics under it")
+    }
+}
+
+impl Store for Kept {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, Trouble> {
+        let answers = self.answers();
+        let kept = answers.get(key);
+        let kept = kept.filter(|(_, until)| self.clock.now() < *until);
+        Ok(kept.map(|(bytes, _)| bytes.clone()))
+    }
+
+    fn put(&self, key: &Key, value: Bytes, _: Duration) -> Result<(), Trouble> {
+        let until = self.clock.now() + self.ttl;
+        self.answers().insert(*key, (value, until));
+        Ok(())
+    }
+}
+
 fn worth(
     output: &mut Output,
-    version: &str,
+    what: &str,
     mock: &MockProcess,
     ask: impl Fn(&str) -> Result<Answer, ai_core::Error>,
 ) {
@@ -82,9 +152,8 @@ fn worth(
         let cost: Option<Cost> = answers.map(|answer| answer.cost).sum();
         cost.expect("the mock tells the usage").0 as f64 / 1e9
     };
-    let figure = |name: &str, unit, value| {
-        Figure::one(format!("caching/{version}/zipf/{name}"), unit, value)
-    };
+    let figure =
+        |name: &str, unit, value| Figure::one(format!("caching/{what}/{name}"), unit, value);
     output.row(&[
         figure("hit-rate", Unit::Share, hits as f64 / ASKED as f64),
         figure("calls", Unit::Count, calls as f64),
@@ -133,24 +202,39 @@ fn bench(criterion: &mut Criterion, mock: &MockProcess) {
     let mut group = setup::group(criterion, "caching");
     for (name, place) in places() {
         let cache = Cache::open(&place, TTL);
-        let hit = || cache.chat(&key, || sync.chat(&request));
-        hit().expect("the mock answers");
+        let hit = || {
+            let answer = cache.chat(&key, || sync.chat(&request));
+            answer.expect("the mock answers").is_cached()
+        };
+        hit();
+        if !hit() {
+            eprintln!("{place} left out: it keeps nothing; is the server up?");
+            continue;
+        }
         group.bench_function(BenchmarkId::new("sync/hit", name), |b| {
-            b.iter(|| assert!(hit().expect("it is stored").is_cached()));
+            b.iter(|| assert!(hit(), "it is stored"));
         });
         // The file is one process's, and one cache's.
         drop(cache);
         let cache = runtime.block_on(AsyncCache::open(&place, TTL));
-        let hit = || runtime.block_on(cache.chat(&key, || client.chat(&request)));
-        hit().expect("the mock answers");
+        let hit = || {
+            let answer = runtime.block_on(cache.chat(&key, || client.chat(&request)));
+            answer.expect("the mock answers").is_cached()
+        };
+        hit();
         group.bench_function(BenchmarkId::new("async/hit", name), |b| {
-            b.iter(|| assert!(hit().expect("it is stored").is_cached()));
+            b.iter(|| assert!(hit(), "it is stored"));
         });
         if let Place::Disk(file) = place {
             // What is left of it disturbs nobody: the next run begins by removing it.
             let _ = fs::remove_file(file);
         }
     }
+    // What comes before each of them, hit or miss.
+    group.bench_function("key", |b| {
+        let scope = Scope::of(sync.config());
+        b.iter(|| chat_key(&request, &scope));
+    });
 
     let latency = serde_json::json!({ "latency": format!("{}ms", setup::LATENCY.as_millis()) });
     mock.set(&latency).expect("the mock knows this setting");
@@ -175,12 +259,15 @@ fn places() -> Vec<(&'static str, Place)> {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-cache.redb");
     let _ = fs::remove_file(&file);
     let mut places = vec![("memory", Place::Memory), ("disk", Place::Disk(file))];
-    if let Ok(url) = std::env::var("REDIS_URL") {
-        let redis = url.parse();
-        places.push((
-            "redis",
-            redis.unwrap_or_else(|error| panic!("REDIS_URL: {error}")),
-        ));
+    match std::env::var("REDIS_URL") {
+        Ok(url) => {
+            let redis = url.parse();
+            places.push((
+                "redis",
+                redis.unwrap_or_else(|error| panic!("REDIS_URL: {error}")),
+            ));
+        }
+        Err(_) => eprintln!("Redis left out: set REDIS_URL to measure it, redis://127.0.0.1 say"),
     }
     places
 }

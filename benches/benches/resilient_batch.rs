@@ -1,15 +1,19 @@
-//! Pattern 8: the hostile batch with each layer taken away in turn, and what the layers cost where
+//! Pattern 8: the hostile batch with each layer taken away in turn; the same where the model is down
+//! for a while, which is what the breaker and the fallback are for; and what the layers cost where
 //! they have nothing to do.
 //! `cargo bench -p benches --bench resilient-batch`
 
 mod setup;
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ai_core::{AsyncClient, ChatResponse, Reply, SyncClient, SystemClock};
+use ai_core::{
+    AsyncClient, CallOptions, ChatRequest, ChatResponse, Reply, SyncClient, SystemClock,
+};
 use ai_mock::{Builder, Latency, Mock, Quota};
 use benches::{Figure, MockProcess, Output, PROMPT, Unit, runtime, serve_if_asked};
 use bytes::Bytes;
@@ -33,6 +37,10 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
 const REQUESTS: u32 = 60;
 const WINDOW: Duration = Duration::from_millis(500);
 const SCALE: f64 = 1.0 / 120.0;
+
+/// When the jobs' own model is down, from the first job on. The other one is up.
+const OUTAGE: Range<Duration> = Duration::from_millis(300)..Duration::from_millis(1300);
+const FALLBACK: &str = "gpt-4o";
 
 /// The hostile server of the lesson.
 fn hostile(mock: Builder) -> Builder {
@@ -141,7 +149,7 @@ impl With {
                 cool_down: breaker.cool_down.mul_f64(SCALE),
                 ..breaker
             },
-            fallback: self.fallback.then(|| "gpt-4o".to_owned()),
+            fallback: self.fallback.then(|| FALLBACK.to_owned()),
             deadline: None,
             scope,
             named: true,
@@ -169,6 +177,33 @@ impl With {
     }
 }
 
+/// What makes a difference while the model is down.
+const OUTAGE_CASES: [(&str, With); 4] = [
+    ("all-layers", ALL),
+    (
+        "no-breaker",
+        With {
+            breaker: false,
+            ..ALL
+        },
+    ),
+    (
+        "no-fallback",
+        With {
+            fallback: false,
+            ..ALL
+        },
+    ),
+    (
+        "neither",
+        With {
+            breaker: false,
+            fallback: false,
+            ..ALL
+        },
+    ),
+];
+
 fn count(output: &mut Output) {
     output.title(format_args!(
         "{JOBS} jobs, {REPEATED} of them repeated, on a server that fails, at {REQUESTS} requests in any \
@@ -176,23 +211,93 @@ fn count(output: &mut Output) {
     ));
     for (version, run) in VERSIONS {
         for (name, with) in CASES {
-            // A server of its own: another's window and attempts would still count.
-            let mock = MockProcess::start().expect("this program can start itself");
-            let began = Instant::now();
-            let done = run(&mock, with);
-            let wall = began.elapsed().as_secs_f64();
-            let counted = mock.counted().expect("the mock counts");
-            let refused = mock.log().expect("the mock tells its log");
-            let refused = refused.iter().filter(|seen| seen.status == Some(429));
-            let succeeded = done.iter().filter(|done| succeeded(done)).count();
+            let batch = Batch::run(run, with, None);
+            let log = batch.server.mock.log().expect("the mock tells its log");
+            let refused = log.iter().filter(|seen| seen.status == Some(429)).count();
             let id = |what: &str| format!("resilient-batch/{version}/{name}/{what}");
             output.row(&[
-                Figure::one(id("succeeded"), Unit::Share, succeeded as f64 / JOBS as f64),
-                Figure::one(id("calls"), Unit::Count, counted.requests as f64),
-                Figure::one(id("refused"), Unit::Count, refused.count() as f64),
-                Figure::one(id("wall"), Unit::S, wall),
+                Figure::one(id("succeeded"), Unit::Share, batch.succeeded),
+                Figure::one(id("calls"), Unit::Count, log.len() as f64),
+                Figure::one(id("refused"), Unit::Count, refused as f64),
+                Figure::one(id("wall"), Unit::S, batch.wall.as_secs_f64()),
             ]);
         }
+    }
+    output.title(format_args!(
+        "the same, while the model is down from {:?} to {:?}; vain: calls to it in that time",
+        OUTAGE.start, OUTAGE.end
+    ));
+    for (version, run) in VERSIONS {
+        for (name, with) in OUTAGE_CASES {
+            let batch = Batch::run(run, with, Some(OUTAGE));
+            let calls = batch.server.mock.counted().expect("the mock counts");
+            let vain = batch.server.vain.into_inner();
+            let id = |what: &str| format!("resilient-batch/{version}/outage/{name}/{what}");
+            output.row(&[
+                Figure::one(id("succeeded"), Unit::Share, batch.succeeded),
+                Figure::one(id("calls"), Unit::Count, calls.requests as f64),
+                Figure::one(id("vain"), Unit::Count, vain as f64),
+                Figure::one(id("wall"), Unit::S, batch.wall.as_secs_f64()),
+            ]);
+        }
+    }
+}
+
+/// What came of all jobs.
+struct Batch {
+    server: Server,
+    succeeded: f64,
+    wall: Duration,
+}
+
+impl Batch {
+    fn run(run: Version, with: With, outage: Option<Range<Duration>>) -> Batch {
+        // A server of its own: another's window and attempts would still count.
+        let mock = MockProcess::start().expect("this program can start itself");
+        let server = Server {
+            mock,
+            outage,
+            // Without a breaker there still is one, since the layers are made with it. A 408 is tried
+            // again like a 503, and no breaker counts it.
+            failure: if with.breaker {
+                "alwaysx503"
+            } else {
+                "alwaysx408"
+            },
+            began: Instant::now(),
+            vain: AtomicUsize::new(0),
+        };
+        let done = run(&server, with);
+        let wall = server.began.elapsed();
+        let succeeded = done.iter().filter(|done| succeeded(done)).count();
+        Batch {
+            server,
+            succeeded: succeeded as f64 / JOBS as f64,
+            wall,
+        }
+    }
+}
+
+/// The hostile server, one of whose models may be down for a while.
+struct Server {
+    mock: MockProcess,
+    outage: Option<Range<Duration>>,
+    /// How a call to what is down fails.
+    failure: &'static str,
+    began: Instant,
+    /// The calls to what was down.
+    vain: AtomicUsize,
+}
+
+impl Server {
+    /// How to make this call so that it fails if its model is down now.
+    fn options(&self, request: &ChatRequest, options: CallOptions) -> CallOptions {
+        let is_down = |outage: &Range<_>| outage.contains(&self.began.elapsed());
+        if request.model == FALLBACK || !self.outage.as_ref().is_some_and(is_down) {
+            return options;
+        }
+        self.vain.fetch_add(1, Ordering::Relaxed);
+        options.header("x-mock-fail", self.failure)
     }
 }
 
@@ -202,11 +307,11 @@ fn succeeded(done: &Done) -> bool {
 }
 
 /// Does all jobs.
-type Version = fn(&MockProcess, With) -> Vec<Done>;
+type Version = fn(&Server, With) -> Vec<Done>;
 
 const VERSIONS: [(&str, Version); 2] = [
-    ("sync", |mock, with| {
-        let client = SyncClient::new(mock.config()).expect("a client can be built");
+    ("sync", |server, with| {
+        let client = SyncClient::new(server.mock.config()).expect("a client can be built");
         let rules = with.rules(Scope::of(client.config()));
         let cache = match with.cache {
             true => Cache::open(&Place::Memory, TTL),
@@ -215,6 +320,7 @@ const VERSIONS: [(&str, Version); 2] = [
         let clock = SystemClock::new();
         let limiter = Limiter::with_clock(with.limits(), clock);
         let layers = Layers::new(rules, cache, limiter, clock, |request, options| {
+            let options = server.options(request, options);
             let reply = client.with(options)?.chat(request);
             reply.map(|reply| with.heard(reply))
         });
@@ -231,8 +337,8 @@ const VERSIONS: [(&str, Version); 2] = [
             done.flatten().collect()
         })
     }),
-    ("async", |mock, with| {
-        let client = AsyncClient::new(mock.config()).expect("a client can be built");
+    ("async", |server, with| {
+        let client = AsyncClient::new(server.mock.config()).expect("a client can be built");
         let rules = with.rules(Scope::of(client.config()));
         runtime().block_on(async {
             let cache = match with.cache {
@@ -241,6 +347,7 @@ const VERSIONS: [(&str, Version); 2] = [
             };
             let limiter = AsyncLimiter::new(with.limits());
             let layers = AsyncLayers::new(rules, cache, limiter, async |request, options| {
+                let options = server.options(request, options);
                 let reply = client.with(options)?.chat(request).await;
                 reply.map(|reply| with.heard(reply))
             });

@@ -1,5 +1,5 @@
-//! Pattern 7: what each policy buys at 10, 50 and 70 % failures, in virtual time; who comes back when
-//! all failed together; and what the layer itself costs.
+//! Pattern 7: what each policy buys at 10, 50 and 70 % failures, in virtual time; how that compares
+//! with real time; who comes back when all failed together; and what the layer itself costs.
 //! `cargo bench -p benches --bench retry`
 
 mod setup;
@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_core::{Clock, SimulatedClock};
-use benches::{Figure, Output, Unit, runtime};
+use ai_core::{CallOptions, Clock, SimulatedClock, SyncClient, SystemClock};
+use benches::{Figure, MockProcess, Output, PROMPT, Unit, runtime, serve_if_asked};
 use criterion::Criterion;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -25,6 +25,10 @@ const OPERATIONS: u32 = 10_000;
 /// How often a call fails.
 const RATES: [f64; 3] = [0.1, 0.5, 0.7];
 
+/// How many are tried in real time, too, and the first pause there: a hundredth of the default.
+const REAL_OPERATIONS: u32 = 200;
+const QUICK: Duration = Duration::from_millis(10);
+
 /// How many clients contend for one record.
 const CLIENTS: usize = 100;
 
@@ -38,9 +42,11 @@ impl Retryable for Unavailable {
 }
 
 fn main() {
+    serve_if_asked(|mock| mock);
     setup::run(
         |output| {
             count_by_policy(output);
+            count_in_real_time(output);
             count_contention(output);
         },
         bench,
@@ -78,41 +84,108 @@ fn count_by_policy(output: &mut Output) {
         // Each has its policies new, since what is in a purse is left over from the case before.
         for (name, policy) in policies() {
             let case = format!("{:.0}-percent/{name}", 100.0 * rate);
-            output.row(&by_policy(&case, rate, &policy));
+            let clock = SimulatedClock::new();
+            let tried = Tried::new(OPERATIONS, rate, &policy, &clock, in_no_time);
+            output.row(&tried.figures(&case, Unit::S));
         }
     }
 }
 
-fn by_policy(case: &str, rate: f64, policy: &Policy) -> [Figure; 4] {
-    let clock = SimulatedClock::new();
-    let mut fate = StdRng::seed_from_u64(7);
-    let mut jitter = StdRng::seed_from_u64(8);
-    let mut requests = 0;
-    let mut delays = Vec::new();
-    for _ in 0..OPERATIONS {
-        let began = clock.now();
-        let call = || {
-            requests += 1;
-            match fate.random_bool(rate) {
-                true => Err(Unavailable),
-                false => Ok(()),
+/// The same operations, with the same fates and the same jitter, in virtual time and in real time.
+/// The real delay has the calls in it, too: those that failed, and the one that did not.
+fn count_in_real_time(output: &mut Output) {
+    output.title(format_args!(
+        "{REAL_OPERATIONS} operations of 3 attempts with a first pause of {QUICK:?}, in virtual and in \
+         real time"
+    ));
+    let mock = MockProcess::start().expect("this program can start itself");
+    let client = SyncClient::new(mock.config()).expect("a client can be built");
+    let always = CallOptions::new().header("x-mock-fail", "always");
+    let failing = client.with(always).expect("the header is valid");
+    client.generate_text(PROMPT).expect("the mock answers");
+    let call = |fails: bool| match fails {
+        true => failing.generate_text(PROMPT),
+        false => client.generate_text(PROMPT),
+    };
+    let policy = Policy {
+        base_delay: QUICK,
+        ..Policy::default()
+    };
+    for rate in RATES {
+        let case = |time: &str| format!("real-time/{:.0}-percent/{time}", 100.0 * rate);
+        let clock = SimulatedClock::new();
+        let tried = Tried::new(REAL_OPERATIONS, rate, &policy, &clock, in_no_time);
+        output.row(&tried.figures(&case("virtual"), Unit::Ms));
+        let tried = Tried::new(REAL_OPERATIONS, rate, &policy, &SystemClock::new(), call);
+        output.row(&tried.figures(&case("real"), Unit::Ms));
+    }
+}
+
+/// A call that takes no time.
+fn in_no_time(fails: bool) -> Result<(), Unavailable> {
+    match fails {
+        true => Err(Unavailable),
+        false => Ok(()),
+    }
+}
+
+/// What came of some operations.
+struct Tried {
+    operations: u32,
+    requests: u32,
+    /// What the pauses added to each that succeeded, in seconds, the shortest first.
+    delays: Vec<f64>,
+}
+
+impl Tried {
+    /// One after another, of whose calls so many fail. The same ones each time.
+    fn new<T, E: Retryable>(
+        operations: u32,
+        rate: f64,
+        policy: &Policy,
+        clock: &impl Clock,
+        mut call: impl FnMut(bool) -> Result<T, E>,
+    ) -> Tried {
+        let mut fate = StdRng::seed_from_u64(7);
+        let mut jitter = StdRng::seed_from_u64(8);
+        let mut requests = 0;
+        let mut delays = Vec::new();
+        for _ in 0..operations {
+            let began = clock.now();
+            let call = || {
+                requests += 1;
+                call(fate.random_bool(rate))
+            };
+            if retry_with(policy, clock, || jitter.random(), |_| {}, call).is_ok() {
+                delays.push((clock.now() - began).as_secs_f64());
             }
-        };
-        if retry_with(policy, &clock, || jitter.random(), |_| {}, call).is_ok() {
-            delays.push((clock.now() - began).as_secs_f64());
+        }
+        delays.sort_by(f64::total_cmp);
+        Tried {
+            operations,
+            requests,
+            delays,
         }
     }
-    let id = |name: &str| format!("retry/{case}/{name}");
-    let count = f64::from(OPERATIONS);
-    let mean = delays.iter().sum::<f64>() / delays.len() as f64;
-    delays.sort_by(f64::total_cmp);
-    let p99 = delays[delays.len() * 99 / 100];
-    [
-        Figure::one(id("succeeded"), Unit::Share, delays.len() as f64 / count),
-        Figure::one(id("requests"), Unit::Count, f64::from(requests)),
-        Figure::one(id("mean-delay"), Unit::S, mean),
-        Figure::one(id("p99-delay"), Unit::S, p99),
-    ]
+
+    /// With the delays in seconds or in milliseconds.
+    fn figures(&self, case: &str, unit: Unit) -> [Figure; 4] {
+        let id = |name: &str| format!("retry/{case}/{name}");
+        let succeeded = self.delays.len() as f64;
+        let mean = self.delays.iter().sum::<f64>() / succeeded;
+        let p99 = self.delays[self.delays.len() * 99 / 100];
+        let factor = if unit == Unit::Ms { 1e3 } else { 1.0 };
+        [
+            Figure::one(
+                id("succeeded"),
+                Unit::Share,
+                succeeded / f64::from(self.operations),
+            ),
+            Figure::one(id("requests"), Unit::Count, f64::from(self.requests)),
+            Figure::one(id("mean-delay"), unit, mean * factor),
+            Figure::one(id("p99-delay"), unit, p99 * factor),
+        ]
+    }
 }
 
 fn count_contention(output: &mut Output) {

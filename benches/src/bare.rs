@@ -13,20 +13,22 @@ pub const PROMPT: &str = "Explain quantum computing in simple terms";
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
-#[derive(Serialize)]
-struct Request<'a> {
+/// What is sent.
+#[derive(Debug, Serialize)]
+pub struct BareRequest<'a> {
     model: &'a str,
     messages: [RequestMessage<'a>; 1],
     temperature: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct RequestMessage<'a> {
     role: &'a str,
     content: &'a str,
 }
 
-const REQUEST: Request<'_> = Request {
+/// [`PROMPT`], to the default model.
+pub const BARE_REQUEST: BareRequest<'static> = BareRequest {
     model: ai_core::DEFAULT_MODEL,
     messages: [RequestMessage {
         role: "user",
@@ -35,38 +37,40 @@ const REQUEST: Request<'_> = Request {
     temperature: 0.7,
 };
 
-#[derive(Deserialize)]
+/// What is decoded of the answer.
+#[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "decoding them is the work to compare")]
-struct Response {
+pub struct BareAnswer {
     id: String,
     model: String,
     choices: Vec<Choice>,
     usage: Usage,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "decoding them is the work to compare")]
 struct Choice {
     message: Message,
     finish_reason: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "decoding them is the work to compare")]
 struct Message {
     role: String,
     content: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "decoding them is the work to compare")]
 struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
 }
 
-impl Response {
-    fn length(&self) -> usize {
+impl BareAnswer {
+    /// How long the text is, in bytes.
+    pub fn length(&self) -> usize {
         self.choices[0].message.content.len()
     }
 }
@@ -105,9 +109,12 @@ impl Bare {
     /// When there is no answer.
     pub async fn ask(&self) -> usize {
         let request = self.http.post(&self.url).bearer_auth("sk-bench");
-        let response = request.json(&REQUEST).send().await;
+        let response = request.json(&BARE_REQUEST).send().await;
         let response = response.and_then(reqwest::Response::error_for_status);
-        let response = response.expect("the mock answers").json::<Response>().await;
+        let response = response
+            .expect("the mock answers")
+            .json::<BareAnswer>()
+            .await;
         response.expect("the answer is as expected").length()
     }
 }
@@ -142,9 +149,9 @@ impl BareBlocking {
     /// When there is no answer.
     pub fn ask(&self) -> usize {
         let request = self.http.post(&self.url).bearer_auth("sk-bench");
-        let response = request.json(&REQUEST).send();
+        let response = request.json(&BARE_REQUEST).send();
         let response = response.and_then(reqwest::blocking::Response::error_for_status);
-        let response = response.expect("the mock answers").json::<Response>();
+        let response = response.expect("the mock answers").json::<BareAnswer>();
         response.expect("the answer is as expected").length()
     }
 }

@@ -144,7 +144,7 @@ pub struct Output {
 }
 
 /// How wide the names of the rows are, at least.
-const NAMES: usize = 30;
+const NAMES: usize = 48;
 
 impl Output {
     /// To stdout.

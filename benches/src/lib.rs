@@ -10,7 +10,7 @@ mod figures;
 mod mock;
 mod process;
 
-pub use bare::{Bare, BareBlocking, PROMPT};
+pub use bare::{BARE_REQUEST, Bare, BareAnswer, BareBlocking, BareRequest, PROMPT};
 pub use figures::{Figure, Output, Spread, Unit};
 pub use mock::{Counted, MockProcess, Seen, serve_if_asked};
 pub use process::{context_switches, peak_resident, raise_open_files, resident, threads};

@@ -47,6 +47,7 @@ impl MockProcess {
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Seen {
     arrived_ms: f64,
+    last_byte_ms: Option<f64>,
     /// The status it got, if any.
     pub status: Option<u16>,
 }
@@ -55,6 +56,12 @@ impl Seen {
     /// When it had been read, since the mock started.
     pub fn arrived(&self) -> Duration {
         Duration::from_secs_f64(self.arrived_ms / 1000.0)
+    }
+
+    /// When all of the answer had been sent, since the mock started; `None` as long as it has not.
+    pub fn answered(&self) -> Option<Duration> {
+        let seconds = self.last_byte_ms? / 1000.0;
+        Some(Duration::from_secs_f64(seconds))
     }
 }
 

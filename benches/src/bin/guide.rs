@@ -7,11 +7,12 @@
 use std::time::{Duration, Instant};
 
 use ai_core::{AsyncClient, SyncClient};
-use benches::{Figure, MockProcess, Output, Unit, runtime, serve_if_asked};
+use benches::{Figure, MockProcess, Output, Seen, Unit, runtime, serve_if_asked};
 use clap::Parser;
 use concurrent_requests::{LIMIT, PROMPTS};
 use demo::SERVICES;
 use multi_service::{Analysis, Limits, TEXT};
+use serde_json::json;
 
 /// How long the guide says one reply takes.
 const REPLY: Duration = Duration::from_secs(3);
@@ -19,7 +20,7 @@ const REPLY: Duration = Duration::from_secs(3);
 /// The guide's own figures, once and unscaled; takes half a minute
 #[derive(Parser)]
 struct Arguments {
-    /// Print a line of JSON a figure
+    /// Print a line of JSON a figure, and one a timeline
     #[arg(long)]
     json: bool,
 }
@@ -56,19 +57,44 @@ fn main() {
         SERVICES.map(|(_, time)| time)
     ));
     let limits = Limits::default();
-    let in_turn = time(|| {
-        whole_analysis(multi_service::comprehensive_analysis_in_turn(
-            &sync, TEXT, limits,
-        ))
+    let measure = |way: &str, work: &dyn Fn() -> Analysis| {
+        mock.forget().expect("the mock forgets");
+        let time = time(|| whole_analysis(&work()));
+        if json {
+            let id = format!("guide/multi-service/{way}/timeline");
+            println!("{}", json!({ "id": id, "points": timeline(&mock) }));
+        }
+        time
+    };
+    let in_turn = measure("sync/in-turn", &|| {
+        multi_service::comprehensive_analysis_in_turn(&sync, TEXT, limits)
     });
-    let at_once =
-        time(|| whole_analysis(multi_service::comprehensive_analysis(&sync, TEXT, limits)));
+    let at_once = measure("sync/at-once", &|| {
+        multi_service::comprehensive_analysis(&sync, TEXT, limits)
+    });
     report(&mut output, "multi-service/sync", in_turn, at_once);
-    let all = multi_service::comprehensive_analysis_in_turn_async(&client, TEXT, limits);
-    let in_turn = time(|| whole_analysis(runtime.block_on(all)));
-    let all = multi_service::comprehensive_analysis_async(&client, TEXT, limits);
-    let at_once = time(|| whole_analysis(runtime.block_on(all)));
+    let in_turn = measure("async/in-turn", &|| {
+        let all = multi_service::comprehensive_analysis_in_turn_async(&client, TEXT, limits);
+        runtime.block_on(all)
+    });
+    let at_once = measure("async/at-once", &|| {
+        let all = multi_service::comprehensive_analysis_async(&client, TEXT, limits);
+        runtime.block_on(all)
+    });
     report(&mut output, "multi-service/async", in_turn, at_once);
+}
+
+/// When each request came and was answered, in seconds since the first, by the mock's log.
+fn timeline(mock: &MockProcess) -> Vec<(f64, f64)> {
+    let log = mock.log().expect("the mock tells its log");
+    let first = log.iter().map(Seen::arrived).min().unwrap_or_default();
+    let since = |time: Duration| (time - first).as_secs_f64();
+    let ended = log
+        .iter()
+        .filter_map(|seen| Some((seen.arrived(), seen.answered()?)));
+    ended
+        .map(|(start, end)| (since(start), since(end)))
+        .collect()
 }
 
 fn time(work: impl FnOnce()) -> Duration {
@@ -77,14 +103,14 @@ fn time(work: impl FnOnce()) -> Duration {
     started.elapsed()
 }
 
-fn whole_analysis(analysis: Analysis) {
+fn whole_analysis(analysis: &Analysis) {
     let Analysis {
         embedding,
         sentiment,
         summary,
         entities,
         ..
-    } = &analysis;
+    } = analysis;
     let whole = embedding.ok().is_some()
         && sentiment.ok().is_some()
         && summary.ok().is_some()

@@ -2,8 +2,8 @@
 //! versions of pattern 2 and by bare reqwest.
 //! `cargo run --release -p benches --bin in-flight`
 //!
-//! A process for each measurement, so that its memory is its own. Our versions and bare reqwest take
-//! turns, and the ratios are those of neighbours. The connections are opened within the time that is
+//! A process for each measurement, so that its memory is its own. All take turns, and the ratios are
+//! those of one round. The connections are opened within the time that is
 //! measured: opening so many is the price of so many in flight.
 
 use std::num::NonZeroUsize;
@@ -64,8 +64,15 @@ enum How {
     BareAsync,
 }
 
-/// A version, and bare reqwest in the same manner.
-const PAIRS: [(How, How); 2] = [(How::Sync, How::BareSync), (How::Async, How::BareAsync)];
+/// All of them, in the order of `How`.
+const WAYS: [How; 4] = [How::Sync, How::BareSync, How::Async, How::BareAsync];
+
+/// Who is compared with whom, and what that is called.
+const RATIOS: [(How, How, &str); 3] = [
+    (How::Sync, How::BareSync, "bare"),
+    (How::Async, How::BareAsync, "bare"),
+    (How::Sync, How::Async, "async"),
+];
 
 /// What one measurement came to.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -108,14 +115,14 @@ fn main() -> ExitCode {
             );
             continue;
         }
-        let compared = PAIRS.map(|pair| Compared::new(&mock, size, pair, arguments.runs));
-        for each in &compared {
-            output.row(&figures(each.pair.0, size, &each.ours));
-            output.row(&figures(each.pair.1, size, &each.bare));
+        let cells = in_turn(&mock, size, arguments.runs);
+        for (how, cells) in WAYS.iter().zip(&cells) {
+            output.row(&figures(*how, size, cells));
+            failed += cells.iter().map(|(cell, _)| cell.failed).sum::<usize>();
         }
-        for each in &compared {
-            output.row(&each.ratios(size));
-            failed += each.failed();
+        for (ours, peer, name) in RATIOS {
+            let [ours_cells, peers] = [ours, peer].map(|how| &cells[how as usize]);
+            output.row(&ratios(ours, name, size, ours_cells, peers));
         }
     }
     match failed {
@@ -130,51 +137,36 @@ fn main() -> ExitCode {
 /// A measurement, with how many calls the mock saw at one time.
 type Measured = (Cell, u64);
 
-/// A version beside bare reqwest.
-struct Compared {
-    pair: (How, How),
-    ours: Vec<Measured>,
-    bare: Vec<Measured>,
+/// Each way in turn, `runs` times.
+fn in_turn(mock: &MockProcess, size: usize, runs: u16) -> [Vec<Measured>; WAYS.len()] {
+    let mut cells = WAYS.map(|_| Vec::new());
+    for run in 0..usize::from(runs) {
+        // Who goes first changes, so that none always profits.
+        for turn in 0..WAYS.len() {
+            let at = (run + turn) % WAYS.len();
+            cells[at].push(in_a_process(mock, WAYS[at], size));
+        }
+    }
+    cells
 }
 
-impl Compared {
-    fn new(mock: &MockProcess, size: usize, pair: (How, How), runs: u16) -> Compared {
-        let (mut ours, mut bare) = (Vec::new(), Vec::new());
-        let measure = |how| in_a_process(mock, how, size);
-        for run in 0..runs {
-            // Who goes first changes, so that neither always profits.
-            if run % 2 == 0 {
-                ours.push(measure(pair.0));
-                bare.push(measure(pair.1));
-            } else {
-                bare.push(measure(pair.1));
-                ours.push(measure(pair.0));
-            }
-        }
-        Compared { pair, ours, bare }
+/// What ours takes in proportion to the peer, run by run.
+fn ratios(how: How, peer: &str, size: usize, ours: &[Measured], peers: &[Measured]) -> Vec<Figure> {
+    let ratio = |name: &str, of: &dyn Fn(&Cell) -> f64| {
+        let pairs = ours.iter().zip(peers);
+        let ratios = pairs.map(|((ours, _), (peer, _))| of(ours) / of(peer));
+        let id = format!("in-flight/{}/{size}/{name}-to-{peer}", name_of(how));
+        Figure::new(id, Unit::Ratio, Spread::of(ratios))
+    };
+    let mut ratios = vec![ratio("share", &share)];
+    if size >= ENOUGH {
+        ratios.push(ratio("cpu", &|cell| cell.cpu));
     }
-
-    fn ratios(&self, size: usize) -> Vec<Figure> {
-        let ratio = |name: &str, of: &dyn Fn(&Cell) -> f64| {
-            let pairs = self.ours.iter().zip(&self.bare);
-            let ratios = pairs.map(|((ours, _), (bare, _))| of(ours) / of(bare));
-            let id = format!("in-flight/{}/{size}/{name}", name_of(self.pair.0));
-            Figure::new(id, Unit::Ratio, Spread::of(ratios))
-        };
-        let mut ratios = vec![ratio("share-to-bare", &share)];
-        if size >= ENOUGH {
-            ratios.push(ratio("cpu-to-bare", &|cell| cell.cpu));
-        }
-        if size >= ENOUGH && self.ours.iter().all(|(cell, _)| cell.peak.is_some()) {
-            ratios.push(ratio("memory-to-bare", &|cell| memory(cell, size)));
-        }
-        ratios
+    let told = |cells: &[Measured]| cells.iter().all(|(cell, _)| cell.peak.is_some());
+    if size >= ENOUGH && told(ours) && told(peers) {
+        ratios.push(ratio("memory", &|cell| memory(cell, size)));
     }
-
-    fn failed(&self) -> usize {
-        let cells = self.ours.iter().chain(&self.bare);
-        cells.map(|(cell, _)| cell.failed).sum()
-    }
+    ratios
 }
 
 /// Makes one measurement in a process of its own.

@@ -233,6 +233,10 @@ impl ChatRequest {
     }
 }
 
+/// What stands for the time at which a token is written until that is known. As long as that time: nanoseconds since
+/// the Unix epoch have 19 digits from 2001 to 2286.
+pub(crate) const STAMP: &str = "0000000000000000000";
+
 /// What an answer depends on besides the request.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -241,6 +245,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) script: Script,
     pub(crate) answer_tokens: Option<u32>,
+    /// The texts of a stream's tokens are [stamps](STAMP).
+    pub(crate) stamps: bool,
 }
 
 /// An answer.
@@ -437,6 +443,7 @@ impl Completion {
                     };
                     if !token.is_empty() {
                         sent[index] += token.len();
+                        let token = if this.plan.stamps { STAMP } else { token };
                         return Some(chunk(
                             Kind::Token,
                             index,

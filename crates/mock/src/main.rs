@@ -1,6 +1,7 @@
 //! The `ai-mock` program: the simulator as a server of its own, for classrooms, benches and other languages.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -63,6 +64,12 @@ struct Arguments {
     /// Makes every text answer exactly this long.
     #[arg(long, value_name = "N")]
     answer_tokens: Option<u32>,
+    /// Tokens of a stream that leave in one write [default: 1].
+    #[arg(long, value_name = "N")]
+    tokens_per_write: Option<NonZeroU32>,
+    /// Makes the text of each streamed token the time at which it was written, in nanoseconds since the Unix epoch.
+    #[arg(long)]
+    stamp_tokens: bool,
     /// Lists the wire scripts and ends.
     #[arg(long)]
     scripts: bool,
@@ -96,6 +103,8 @@ impl Arguments {
             script: self.script,
             service_script: self.service_script.into_iter().collect(),
             answer_tokens: self.answer_tokens,
+            tokens_per_write: self.tokens_per_write,
+            stamp_tokens: self.stamp_tokens,
             gate: None,
         }
     }

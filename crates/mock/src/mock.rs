@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -233,6 +234,18 @@ impl Builder {
     /// Makes every text answer exactly this long.
     pub fn answer_tokens(mut self, n: u32) -> Self {
         self.settings.answer_tokens = Some(n);
+        self
+    }
+
+    /// Sends so many tokens of a stream in one write; 0 is as good as 1.
+    pub fn tokens_per_write(mut self, n: u32) -> Self {
+        self.settings.tokens_per_write = NonZeroU32::new(n);
+        self
+    }
+
+    /// Makes the text of each streamed token the [time](Settings::stamp_tokens) at which it was written.
+    pub fn stamp_tokens(mut self) -> Self {
+        self.settings.stamp_tokens = true;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -45,6 +46,11 @@ pub struct Settings {
     pub service_script: BTreeMap<Service, Script>,
     /// Makes every text answer exactly this long; without it answers have a natural length.
     pub answer_tokens: Option<u32>,
+    /// How many tokens of a stream leave in one write, as from a server or proxy that buffers. Default one.
+    pub tokens_per_write: Option<NonZeroU32>,
+    /// Makes the text of each streamed token the time at which it was written, in nanoseconds since the Unix epoch.
+    /// A client on the same machine can tell by it how long the token was under way.
+    pub stamp_tokens: bool,
     /// The [gate](crate::Mock::gate) of requests that name none. Not a setting of the control API: only this
     /// process has the handle that opens it.
     pub gate: Option<String>,
@@ -76,6 +82,8 @@ impl Settings {
             "script": self.script.name(),
             "service-script": shown(&self.service_script),
             "answer-tokens": self.answer_tokens,
+            "tokens-per-write": self.tokens_per_write,
+            "stamp-tokens": self.stamp_tokens,
         })
     }
 
@@ -126,6 +134,14 @@ impl Settings {
             "script" => self.script = parsed(text)?.unwrap_or_default(),
             "service-script" => self.service_script = by_service(value, "html-502")?,
             "answer-tokens" => self.answer_tokens = number(text)?,
+            "tokens-per-write" => self.tokens_per_write = number(text)?,
+            "stamp-tokens" => {
+                let stamp = text.map(|text| {
+                    text.parse()
+                        .map_err(|_| format!("{text:?} is neither true nor false"))
+                });
+                self.stamp_tokens = stamp.transpose()?.unwrap_or_default();
+            }
             _ => {
                 let settings = Self::default().to_json();
                 let names: Vec<&str> = settings
@@ -352,6 +368,8 @@ mod tests {
             ("script", json!("x")),
             ("service-script", json!({"summary": "x"})),
             ("rpm", json!(-1)),
+            ("tokens-per-write", json!(0)),
+            ("stamp-tokens", json!(1)),
         ] {
             assert!(
                 patched.patched(&json!({ name: value })).is_err(),
@@ -366,7 +384,8 @@ mod tests {
         let changed = default
             .patched(&json!({"seed": 1, "latency": "1ms", "service-latency": {"chat": "1ms"}, "first-token": "1ms",
                 "tokens-per-second": 1, "slots": 1, "failure-rate": "0.5x500,0.25xreset", "fail-first": 1, "rpm": 1, "tpm": 1,
-                "window": "1s", "api-key": "k", "script": "cr", "service-script": {"chat": "cr"}, "answer-tokens": 1}))
+                "window": "1s", "api-key": "k", "script": "cr", "service-script": {"chat": "cr"}, "answer-tokens": 1,
+                "tokens-per-write": 2, "stamp-tokens": true}))
             .unwrap();
         let shown = default.to_json();
         for (name, value) in shown.as_object().unwrap() {

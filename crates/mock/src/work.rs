@@ -4,16 +4,18 @@
 
 use std::io;
 use std::iter;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::chat::{self, ChatRequest};
+use crate::chat::{self, ChatRequest, STAMP};
 use crate::dice::Dice;
 use crate::embeddings;
 use crate::errors::ApiError;
@@ -365,6 +367,7 @@ impl Work {
             seed: self.current.settings.seed,
             script: job.script,
             answer_tokens: job.answer_tokens,
+            stamps: self.current.settings.stamp_tokens,
         }
     }
 
@@ -424,9 +427,16 @@ impl Work {
             .settings
             .tokens_per_second
             .filter(|pace| *pace > 0.0);
+        let per_write = self.current.settings.tokens_per_write;
+        let per_write = per_write.map_or(1, NonZeroU32::get);
         let start = Instant::now();
         let mut tokens = 0;
+        // Tokens that wait for others to leave with.
+        let mut held = Vec::new();
         for step in plan {
+            if !matches!(step, Step::Token(_)) {
+                self.send(write, &mut held).await?;
+            }
             match step {
                 Step::Status(status) => self.ticket.head(status),
                 Step::Send(bytes) => write.write_all(&bytes).await?,
@@ -440,8 +450,10 @@ impl Work {
                         sleep_until(start + due.unwrap_or(LONGEST).min(LONGEST)).await;
                     }
                     tokens += 1;
-                    write.write_all(&bytes).await?;
-                    self.ticket.tokens(1);
+                    held.push(bytes);
+                    if held.len() as u32 == per_write {
+                        self.send(write, &mut held).await?;
+                    }
                 }
                 Step::Count(n) => self.ticket.tokens(n),
                 Step::Pause(time) => sleep(time).await,
@@ -457,8 +469,24 @@ impl Work {
                 }
             }
         }
+        self.send(write, &mut held).await?;
         self.ticket.finish();
         Ok(End::Next)
+    }
+
+    /// Sends tokens, in one write.
+    async fn send(&mut self, write: &mut WriteHalf<'_>, tokens: &mut Vec<Bytes>) -> io::Result<()> {
+        if self.current.settings.stamp_tokens {
+            tokens.iter_mut().for_each(stamp);
+        }
+        match &tokens[..] {
+            [] => return Ok(()),
+            [token] => write.write_all(token).await?,
+            tokens => write.write_all(&tokens.concat()).await?,
+        }
+        self.ticket.tokens(tokens.len() as u32);
+        tokens.clear();
+        Ok(())
     }
 }
 
@@ -467,6 +495,22 @@ async fn pass(gate: &Semaphore) {
     if let Ok(permit) = gate.acquire().await {
         permit.forget();
     }
+}
+
+/// Puts the time into the place that a token keeps for it. A token that a script has cut up or zipped has no such
+/// place, and goes as it is.
+fn stamp(token: &mut Bytes) {
+    let place = STAMP.as_bytes();
+    let mut at = token.windows(place.len());
+    let Some(at) = at.position(|window| window == place) else {
+        return;
+    };
+    let mut bytes = token.to_vec();
+    // Asked for last: what we do before it is no part of the token's way.
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let stamp = format!("{:019}", now.as_nanos());
+    bytes[at..at + place.len()].copy_from_slice(stamp.as_bytes());
+    *token = bytes.into();
 }
 
 /// A time as OpenAI writes it in its reset headers: `12ms`, `1.5s`, `6m0s`.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Refusal};
+use super::sse::text;
 use super::stream::FinishPolicy;
 use super::usage::{self, Usage};
 
@@ -582,8 +583,7 @@ pub(super) fn decode<T: for<'de> Deserialize<'de>>(
         return Err(Error::from_response(status, headers, body));
     }
     // Bytes that are no UTF-8 become U+FFFD, as in a stream: the rest of the text was paid for.
-    serde_json::from_str(&String::from_utf8_lossy(body))
-        .map_err(|reason| in_place_of_an_answer(reason, headers, body))
+    serde_json::from_str(&text(body)).map_err(|reason| in_place_of_an_answer(reason, headers, body))
 }
 
 /// Makes sense of a 200 that is no answer: gateways put error objects, and proxies pages, there.

@@ -1,10 +1,11 @@
 //! A streamed answer: bytes in, text, tool calls, usage and one typed end out.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::chat::{self, Content, FinishReason, ToolCall};
@@ -182,7 +183,7 @@ impl StreamDecoder {
 /// all the rest is skipped by serde without an allocation.
 #[derive(Deserialize)]
 struct Chunk {
-    choices: Option<Vec<ChunkChoice>>,
+    choices: Option<FirstChoice>,
     #[serde(default, deserialize_with = "usage::lenient")]
     usage: Option<Usage>,
     error: Option<IgnoredAny>,
@@ -196,6 +197,36 @@ impl Chunk {
     fn is_error(&self) -> bool {
         let words = self.message.is_some() || self.detail.is_some();
         self.error.is_some() || (self.choices.is_none() && words)
+    }
+}
+
+/// What a chunk has of the first answer, which is the one that was asked for. Those of a server that
+/// sends more must not be mixed into one.
+struct FirstChoice(Option<ChunkChoice>);
+
+/// By hand, since a `Vec` of the choices would be the second allocation a token, of two.
+impl<'de> Deserialize<'de> for FirstChoice {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<FirstChoice, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = FirstChoice;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstChoice, A::Error> {
+                let mut first = None;
+                while let Some(choice) = list.next_element::<ChunkChoice>()? {
+                    if first.is_none() && choice.index.unwrap_or(0) == 0 {
+                        first = Some(choice);
+                    }
+                }
+                Ok(FirstChoice(first))
+            }
+        }
+        input.deserialize_seq(List)
     }
 }
 
@@ -278,9 +309,7 @@ impl State {
         if self.model.is_none() {
             self.model = model_of(data);
         }
-        // One answer was asked for. Those of a server that sends more must not be mixed into one.
-        let first = |choice: &ChunkChoice| choice.index.unwrap_or(0) == 0;
-        for choice in chunk.choices.into_iter().flatten().filter(first) {
+        if let Some(choice) = chunk.choices.and_then(|choices| choices.0) {
             self.take_choice(choice);
         }
         self.ready

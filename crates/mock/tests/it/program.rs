@@ -35,7 +35,7 @@ impl Drop for Running {
 fn the_first_line_is_the_address_and_ctrl_c_ends_it_cleanly() {
     let flags = "--port 0 --latency 1ms --service-latency embedding=2ms --first-token 1ms..2ms --tokens-per-second 1000 \
                  --slots 4 --failure-rate 0x500,0xreset --fail-first 1x500 --rpm 60 --tpm 90000 --window 60s --api-key k --script cr \
-                 --service-script summary=html-502 --answer-tokens 9";
+                 --service-script summary=html-502 --answer-tokens 9 --tokens-per-write 3 --stamp-tokens";
     let mut running = Running(
         program(&flags.split_whitespace().collect::<Vec<_>>())
             .spawn()

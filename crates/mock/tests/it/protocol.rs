@@ -1,8 +1,8 @@
 //! What a healthy server promises: answers, usage, refusals, limits.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use ai_mock::{Failure, Latency, Mock, Quota, Service};
+use ai_mock::{Entry, Failure, Latency, Mock, Quota, Service};
 use serde_json::{Value, json};
 
 use crate::support::{Call, PATIENCE, call, chat, content, prompt, streamed};
@@ -673,6 +673,72 @@ fn latencies_and_pace_are_at_least_what_was_asked_for() {
         log[1].last_byte.unwrap() - log[1].first_byte.unwrap() >= ms(20),
         "{log:?}"
     );
+}
+
+#[test]
+fn stamped_tokens_tell_when_each_was_written() {
+    let mock = Mock::builder().stamp_tokens().start().unwrap();
+    let headers = [("x-mock-gate", "door"), ("x-mock-tokens", "50")];
+    let asked = now();
+    let mut call = Call::post(
+        mock.addr(),
+        "/v1/chat/completions",
+        &headers,
+        &streamed("Hi"),
+    );
+    let gate = mock.gate("door");
+    gate.release(1);
+    call.until(r#"{"content":""#);
+    let between = now();
+    gate.open();
+    let text = call.finish().streamed_text();
+    let answered = now();
+    let stamps = stamps(&text);
+    assert!(stamps.is_sorted() && stamps.len() == 50, "{stamps:?}");
+    let bounds = [asked, stamps[0], between, stamps[1], stamps[49], answered];
+    assert!(bounds.is_sorted(), "{bounds:?}");
+}
+
+/// The time in the stamps' unit.
+fn now() -> u128 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos()
+}
+
+/// The stamps that make up a text.
+fn stamps(text: &str) -> Vec<u128> {
+    let stamps = text.as_bytes().chunks(19);
+    stamps
+        .map(|stamp| str::from_utf8(stamp).unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn tokens_of_one_write_leave_together_and_none_is_left_behind() {
+    let mock = Mock::builder()
+        .tokens_per_write(3)
+        .stamp_tokens()
+        .start()
+        .unwrap();
+    let headers = [("x-mock-gate", "steps"), ("x-mock-tokens", "7")];
+    let call = Call::post(
+        mock.addr(),
+        "/v1/chat/completions",
+        &headers,
+        &streamed("Hi"),
+    );
+    let gate = mock.gate("steps");
+    gate.release(5);
+    let sent = |log: &[Entry]| log.iter().any(|entry| entry.tokens_sent > 0);
+    let log = mock.wait_for(PATIENCE, sent).unwrap();
+    let between = now();
+    assert_eq!(log[0].tokens_sent, 3, "two wait for the sixth");
+    gate.open();
+    let text = call.finish().streamed_text();
+    let stamps = stamps(&text);
+    assert_eq!(mock.log()[0].tokens_sent, 7);
+    assert!(stamps.is_sorted() && stamps.len() == 7, "{stamps:?}");
+    // A token is stamped when it leaves, however long it was held.
+    assert!(stamps[2] <= between && between <= stamps[3], "{stamps:?}");
 }
 
 #[test]

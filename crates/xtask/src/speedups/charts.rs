@@ -5,7 +5,8 @@
 use plotters::prelude::*;
 
 use super::draw::{
-    BLUE, Bar, Chart, Curve, GREEN, GREY, Mark, PURPLE, VERMILION, bars_in, legend, picture, text,
+    BLUE, Bar, Chart, Curve, GREEN, GREY, Mark, PURPLE, Span, VERMILION, bars_in, legend, picture,
+    spans_in, text,
 };
 use super::quote;
 use super::results::Results;
@@ -15,14 +16,16 @@ use crate::Result;
 type Draw = fn(&Results) -> Option<Result<Chart>>;
 
 /// Each with the bench it belongs to. A chart whose figures are not there yet is left out.
-const CHARTS: [(&str, Draw); 7] = [
+const CHARTS: [(&str, Draw); 9] = [
     ("guide", four_corners),
+    ("guide", timelines),
     ("in-flight", in_flight),
     ("in-flight", price),
     ("overhead", clients),
     ("window-over-time", window),
     ("retry", contention),
     ("resilient-batch", layers),
+    ("resilient-batch", outage),
 ];
 
 /// The charts of a bench.
@@ -65,6 +68,38 @@ fn four_corners(results: &Results) -> Option<Result<Chart>> {
     );
     Some(picture("four-corners", title, 300, |area| {
         bars_in(area, "seconds until the last answer", &bars)
+    }))
+}
+
+fn timelines(results: &Results) -> Option<Result<Chart>> {
+    const WAYS: [(&str, &str, RGBColor); 4] = [
+        ("blocking, in turn", "sync/in-turn", BLUE),
+        ("async, in turn", "async/in-turn", VERMILION),
+        ("blocking, at once (threads)", "sync/at-once", BLUE),
+        ("async, at once", "async/at-once", VERMILION),
+    ];
+    let mut spans = Vec::new();
+    for (label, way, color) in WAYS {
+        let points = results.points(&format!("guide/multi-service/{way}/timeline"))?;
+        spans.extend(points.iter().enumerate().map(|(at, (start, end))| Span {
+            // The way is named once, beside the first of its services.
+            label: if at == 0 { label } else { "" },
+            start: *start,
+            end: *end,
+            color,
+        }));
+    }
+    let wall = |way: &str| {
+        let seconds = results.value(&format!("guide/multi-service/{way}"))?;
+        Some(Unit::S.show(seconds))
+    };
+    let title = format!(
+        "In turn four services take the sum of their times, {}; at once as long as the slowest, {}",
+        wall("async/in-turn")?,
+        wall("async/at-once")?,
+    );
+    Some(picture("timelines", title, 420, |area| {
+        spans_in(area, "seconds by the server's clock", &spans)
     }))
 }
 
@@ -358,6 +393,38 @@ fn layers(results: &Results) -> Option<Result<Chart>> {
     }))
 }
 
+fn outage(results: &Results) -> Option<Result<Chart>> {
+    const CASES: [(&str, &str, RGBColor); 4] = [
+        ("all-layers", "all layers", BLUE),
+        ("no-breaker", "without the breaker", GREY),
+        ("no-fallback", "without the fallback", GREY),
+        ("neither", "without both", VERMILION),
+    ];
+    let bars = |what: &str, factor: f64| {
+        let bars = CASES.map(|(case, label, color)| {
+            let figure = results.figure(&format!("resilient-batch/async/outage/{case}/{what}"))?;
+            Some(Bar {
+                label: label.to_owned(),
+                value: figure.value * factor,
+                shown: figure.unit.show(figure.value),
+                color,
+            })
+        });
+        bars.into_iter().collect::<Option<Vec<_>>>()
+    };
+    let (succeeded, vain) = (bars("succeeded", 100.0)?, bars("vain", 1.0)?);
+    let [all, neither] = [0, 3].map(|case| (&succeeded[case].shown, &vain[case].shown));
+    let title = format!(
+        "While a model is down, breaker and fallback let {} of the jobs succeed, with {} calls in vain; without both it is {}, with {}",
+        all.0, all.1, neither.0, neither.1,
+    );
+    Some(picture("outage", title, 440, |area| {
+        let (upper, lower) = area.split_vertically(176);
+        bars_in(&upper, "jobs that succeed, %", &succeeded)?;
+        bars_in(&lower, "calls to the model that is down", &vain)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::results::{Line, Series, samples};
@@ -382,6 +449,16 @@ mod tests {
             lines.push(figure(format!("overhead/{way}/ours"), 18.9, Unit::Us));
             lines.push(figure(format!("overhead/{way}/ratio"), 1.05, Unit::Ratio));
         }
+        for way in ["sync", "async"] {
+            for order in ["in-turn", "at-once"] {
+                let id = format!("guide/multi-service/{way}/{order}");
+                let points = vec![(0.0, 0.5), (0.0, 0.7)];
+                let id = |name: &str| format!("{id}{name}");
+                lines.push(figure(id(""), 0.7, Unit::S));
+                let id = id("/timeline");
+                lines.push(Line::Series(Series { id, points }));
+            }
+        }
         lines.push(figure(
             "window-over-time/limit".to_owned(),
             60.0,
@@ -403,6 +480,11 @@ mod tests {
             let id = |name: &str| format!("resilient-batch/async/{case}/{name}");
             lines.push(figure(id("succeeded"), 0.84, Unit::Share));
             lines.push(figure(id("calls"), 96.0, Unit::Count));
+        }
+        for case in ["all-layers", "no-breaker", "no-fallback", "neither"] {
+            let id = |name: &str| format!("resilient-batch/async/outage/{case}/{name}");
+            lines.push(figure(id("succeeded"), 0.99, Unit::Share));
+            lines.push(figure(id("vain"), 13.0, Unit::Count));
         }
         lines
     }

@@ -137,6 +137,61 @@ pub(super) fn bars_in(area: &Area<'_>, axis: &str, bars: &[Bar]) -> Result {
     Ok(())
 }
 
+/// A time something took, and when that was.
+pub(super) struct Span {
+    pub(super) label: &'static str,
+    pub(super) start: f64,
+    pub(super) end: f64,
+    pub(super) color: RGBColor,
+}
+
+/// When each was, the first on top.
+pub(super) fn spans_in(area: &Area<'_>, axis: &str, spans: &[Span]) -> Result {
+    let most = spans.iter().map(|span| span.end).fold(0.0, f64::max);
+    let last = spans.len() - 1;
+    let mut chart = ChartBuilder::on(area);
+    let mut chart = chart
+        .x_label_area_size(44)
+        .y_label_area_size(190)
+        // How long each took stands behind it.
+        .build_cartesian_2d(0.0..most * 1.08, (0..last).into_segmented())?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .axis_style(GREY)
+        .bold_line_style(GREY.mix(0.35))
+        .light_line_style(TRANSPARENT)
+        .label_style(text(13))
+        .axis_desc_style(text(14))
+        .x_desc(axis)
+        .x_label_formatter(&|time| format!("{time:.1}"))
+        .y_labels(spans.len())
+        .y_label_formatter(&|place| match place {
+            SegmentValue::CenterOf(at) => spans
+                .get(last - at)
+                .map_or("", |span| span.label)
+                .to_owned(),
+            _ => String::new(),
+        })
+        .draw()?;
+    for (at, span) in spans.iter().rev().enumerate() {
+        let mut shape = Rectangle::new(
+            [
+                (span.start, SegmentValue::Exact(at)),
+                (span.end, SegmentValue::Exact(at + 1)),
+            ],
+            span.color.filled(),
+        );
+        shape.set_margin(3, 3, 0, 0);
+        chart.draw_series([shape])?;
+        let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        let end = (span.end + most * 0.01, SegmentValue::CenterOf(at));
+        let took = format!("{:.1} s", span.end - span.start);
+        chart.draw_series([Text::new(took, end, style)])?;
+    }
+    Ok(())
+}
+
 /// A curve.
 pub(super) struct Curve {
     pub(super) label: &'static str,

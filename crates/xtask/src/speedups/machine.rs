@@ -11,7 +11,19 @@ use toml::{Table, Value};
 use super::results::Machine;
 
 /// The crates whose versions move figures.
-const CRATES: [&str; 5] = ["hyper", "reqwest", "rustls", "serde_json", "tokio"];
+const CRATES: [&str; 11] = [
+    "async-openai",
+    "backon",
+    "eventsource-stream",
+    "governor",
+    "hyper",
+    "moka",
+    "reqwest",
+    "rustls",
+    "serde_json",
+    "sse-stream",
+    "tokio",
+];
 
 impl Machine {
     /// This one. What the system does not tell is `unknown`.
@@ -35,23 +47,26 @@ impl Machine {
     }
 }
 
-/// The compiler's version, and those in Cargo.lock of the crates that matter.
-pub(super) fn versions(lock: &str) -> BTreeMap<String, String> {
-    let lock: Table = lock.parse().unwrap_or_default();
-    let packages = lock.get("package").and_then(Value::as_array);
-    let versions = packages.into_iter().flatten().filter_map(|package| {
-        let name = package.get("name")?.as_str()?;
-        let version = package.get("version")?.as_str()?;
-        CRATES
-            .contains(&name)
-            .then(|| (name.to_owned(), version.to_owned()))
-    });
+/// The compiler's version, and those in these Cargo.lock files of the crates that matter; of a crate
+/// that is in several, the last one's.
+pub(super) fn versions(locks: &[impl AsRef<str>]) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    for lock in locks {
+        let lock: Table = lock.as_ref().parse().unwrap_or_default();
+        let packages = lock.get("package").and_then(Value::as_array);
+        versions.extend(packages.into_iter().flatten().filter_map(|package| {
+            let name = package.get("name")?.as_str()?;
+            let version = package.get("version")?.as_str()?;
+            CRATES
+                .contains(&name)
+                .then(|| (name.to_owned(), version.to_owned()))
+        }));
+    }
     // `rustc 1.95.0 (59807616e 2026-04-14)`
     let rustc = said("rustc", &["--version"]);
     let rustc = rustc.and_then(|said| said.split(' ').nth(1).map(str::to_owned));
+    versions.extend(rustc.map(|version| ("rustc".to_owned(), version)));
     versions
-        .chain(rustc.map(|version| ("rustc".to_owned(), version)))
-        .collect()
 }
 
 /// The share of the machine that is busy with other things, by looking on for a second.
@@ -105,7 +120,7 @@ mod tests {
     #[test]
     fn versions_are_those_of_the_lock_file_and_of_the_compiler() {
         let lock = "[[package]]\nname = \"tokio\"\nversion = \"1.54.0\"\n[[package]]\nname = \"other\"\nversion = \"1.0.0\"\n";
-        let versions = versions(lock);
+        let versions = versions(&[lock]);
         let names: Vec<&str> = versions.keys().map(String::as_str).collect();
         assert_eq!(names, ["rustc", "tokio"]);
         assert_eq!(versions["tokio"], "1.54.0");

@@ -44,6 +44,9 @@ pub struct Options {
     /// Measures just this, and keeps the figures of the others
     #[arg(long, value_name = "NAME", value_parser = names())]
     pub only: Vec<String>,
+    /// Measures what is not quick as well: twenty minutes, and other people's clients are downloaded
+    #[arg(long, conflicts_with_all = ["only", "accept", "no_run"])]
+    pub all: bool,
     /// Measures nothing: says that changes of the sources can't have moved the figures of this
     #[arg(long, value_name = "NAME", value_parser = names(), conflicts_with = "only")]
     pub accept: Vec<String>,
@@ -117,7 +120,7 @@ fn measure(
 ) -> Result<Results> {
     let mut results = beginning(workspace, options, old)?;
     let asked = |bench: &&Bench| match options.only.as_slice() {
-        [] => bench.quick,
+        [] => bench.quick || options.all,
         names => names.iter().any(|name| name == bench.name),
     };
     let benches: Vec<&Bench> = SET.iter().filter(asked).collect();
@@ -148,11 +151,12 @@ fn measure(
 
 /// The results to begin with: the old ones, if they may stand beside new ones.
 fn beginning(workspace: &Workspace, options: &Options, old: Option<Results>) -> Result<Results> {
-    let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))?;
+    let lock = |path| fs::read_to_string(workspace.root.join(path));
+    let locks = [lock("benches/peers/Cargo.lock")?, lock("Cargo.lock")?];
     let new = Results {
         command: "cargo xtask speedups".to_owned(),
         machine: Machine::this(),
-        versions: machine::versions(&lock),
+        versions: machine::versions(&locks),
         ..Results::default()
     };
     match old {
@@ -164,13 +168,12 @@ fn beginning(workspace: &Workspace, options: &Options, old: Option<Results>) -> 
         )
         .into()),
         Some(_) => {
-            let slow = SET.iter().filter(|bench| !bench.quick);
-            let slow: Vec<String> = slow.map(|bench| format!("--only {}", bench.name)).collect();
-            warn(format_args!(
-                "{PATH} is of another machine or other versions: it is begun anew; afterwards run \
-                 `cargo xtask speedups {}`",
-                slow.join(" ")
-            ));
+            if !options.all {
+                warn(format_args!(
+                    "{PATH} is of another machine or other versions: it is begun anew; with `--all` \
+                     what is not quick is measured again as well"
+                ));
+            }
             Ok(new)
         }
         None => Ok(new),

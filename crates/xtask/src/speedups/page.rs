@@ -156,7 +156,9 @@ fn table(corner: &str, figures: &[&Figure], place: impl Fn(&str) -> (String, Str
     text.push('\n');
     for row in &rows {
         // Without the bench, which the heading above says.
-        let label = row.split('/').skip(1).collect::<Vec<_>>().join(" ");
+        let of_bench = if row.starts_with("peers/") { 2 } else { 1 };
+        let label: Vec<_> = row.split('/').skip(of_bench).collect();
+        let label = label.join(" ");
         text += &format!("| {label} |");
         for column in &columns {
             let here = places.iter().position(|(r, c)| r == row && c == column);

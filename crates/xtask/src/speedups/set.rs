@@ -3,7 +3,7 @@
 /// A program that measures, and prints a line of JSON for each figure.
 #[derive(Debug)]
 pub struct Bench {
-    /// Its name for cargo, and what the ids of its figures begin with.
+    /// What the ids of its figures begin with. The last part is its name for cargo.
     pub name: &'static str,
     /// What cargo calls it.
     pub kind: Kind,
@@ -24,24 +24,36 @@ pub struct Bench {
 pub enum Kind {
     /// `cargo run --bin`.
     Program,
+    /// `cargo run --bin` in the workspace of other people's clients, benches/peers.
+    Peer,
     /// `cargo bench --bench`, of whose measurements by criterion `--json` makes none.
     Bench,
 }
 
+/// The manifest of the workspace of [`Kind::Peer`].
+const PEERS: &str = "benches/peers/Cargo.toml";
+
 impl Bench {
+    /// Its name for cargo.
+    fn target(&self) -> &'static str {
+        self.name.rsplit('/').next().unwrap_or(self.name)
+    }
+
     /// What cargo is told to build it, or to run it.
     pub fn arguments(&self, run: bool) -> Vec<&'static str> {
         let mut arguments = match (self.kind, run) {
-            (Kind::Program, false) => vec!["build", "--release"],
-            (Kind::Program, true) => vec!["run", "--release"],
+            (Kind::Program | Kind::Peer, false) => vec!["build", "--release"],
+            (Kind::Program | Kind::Peer, true) => vec!["run", "--release"],
             (Kind::Bench, false) => vec!["bench", "--no-run"],
             (Kind::Bench, true) => vec!["bench"],
         };
-        let kind = match self.kind {
-            Kind::Program => "--bin",
-            Kind::Bench => "--bench",
-        };
-        arguments.extend(["--locked", "-p", "benches", kind, self.name]);
+        arguments.push("--locked");
+        arguments.extend(match self.kind {
+            Kind::Program => ["-p", "benches", "--bin"].as_slice(),
+            Kind::Peer => &["--manifest-path", PEERS, "--bin"],
+            Kind::Bench => &["-p", "benches", "--bench"],
+        });
+        arguments.push(self.target());
         if run {
             arguments.push("--");
             arguments.extend(self.options);
@@ -51,8 +63,9 @@ impl Bench {
     }
 }
 
-/// All of them. Those of the quick set take five minutes on two cores.
-pub const SET: [Bench; 8] = [
+/// All of them. Those of the quick set take five minutes on two cores. The peers are not of it: what
+/// they are built from is other people's, and has to be downloaded first.
+pub const SET: [Bench; 20] = [
     Bench {
         name: "guide",
         kind: Kind::Program,
@@ -71,6 +84,7 @@ pub const SET: [Bench; 8] = [
         options: &["--runs", "3"],
         quick: true,
         sources: &[
+            "benches/src/bare.rs",
             "benches/src/bin/in_flight.rs",
             "crates/core/src/async.rs",
             "crates/core/src/sync.rs",
@@ -78,28 +92,75 @@ pub const SET: [Bench; 8] = [
         ],
     },
     Bench {
-        name: "many-streams",
+        name: "overhead",
+        kind: Kind::Program,
+        // With the fifteen that are its default it takes a minute; `peers/clients` has them.
+        options: &["--pairs", "7"],
+        quick: true,
+        sources: &[
+            "benches/src/bare.rs",
+            "benches/src/bin/overhead.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/usage.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "allocations",
         kind: Kind::Program,
         options: &[],
         quick: true,
         sources: &[
-            "benches/src/bin/many_streams.rs",
+            "benches/src/bare.rs",
+            "benches/src/bin/allocations.rs",
             "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/sse.rs",
+            "crates/core/src/protocol/stream.rs",
+            "crates/core/src/protocol/usage.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "single-request",
+        kind: Kind::Bench,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/benches/single_request.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "streams",
+        kind: Kind::Program,
+        options: &["--runs", "1"],
+        quick: true,
+        sources: &[
+            "benches/src/bin/streams.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
             "crates/core/src/protocol/sse.rs",
             "crates/core/src/protocol/stream.rs",
             "crates/core/src/sync.rs",
         ],
     },
     Bench {
-        name: "overhead",
+        name: "many-streams",
         kind: Kind::Program,
         options: &[],
-        quick: true,
+        // Most of it is the slow consumer's sleep.
+        quick: false,
         sources: &[
-            "benches/src/bin/overhead.rs",
+            "benches/src/bin/many_streams.rs",
             "crates/core/src/async.rs",
             "crates/core/src/call.rs",
-            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/sse.rs",
+            "crates/core/src/protocol/stream.rs",
             "crates/core/src/sync.rs",
         ],
     },
@@ -127,7 +188,25 @@ pub const SET: [Bench; 8] = [
         ],
     },
     Bench {
-        // In virtual time: the same on every machine.
+        name: "multi-service",
+        kind: Kind::Bench,
+        options: &[],
+        quick: true,
+        sources: &[
+            "benches/benches/multi_service.rs",
+            "crates/core/src/protocol/embedding.rs",
+            "patterns/05-multi-service/src",
+        ],
+    },
+    Bench {
+        name: "caching",
+        kind: Kind::Bench,
+        options: &[],
+        quick: true,
+        sources: &["benches/benches/caching.rs", "patterns/06-caching/src"],
+    },
+    Bench {
+        // Nearly all in virtual time, and so the same on every machine.
         name: "retry",
         kind: Kind::Bench,
         options: &[],
@@ -151,6 +230,82 @@ pub const SET: [Bench; 8] = [
             "patterns/08-resilient-batch/src",
         ],
     },
+    Bench {
+        name: "peers/clients",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &[
+            "benches/peers/src/bin/clients.rs",
+            "benches/peers/src/lib.rs",
+            "benches/src/bare.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/usage.rs",
+            "crates/core/src/sync.rs",
+        ],
+    },
+    Bench {
+        name: "peers/fan-out",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &[
+            "benches/peers/src/bin/fan_out.rs",
+            "benches/peers/src/lib.rs",
+            "benches/src/bare.rs",
+            "crates/core/src/async.rs",
+        ],
+    },
+    Bench {
+        name: "peers/streams",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &[
+            "benches/peers/src/bin/streams.rs",
+            "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/sse.rs",
+            "crates/core/src/protocol/stream.rs",
+        ],
+    },
+    Bench {
+        name: "peers/decoder",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &[
+            "benches/peers/src/bin/decoder.rs",
+            "crates/core/src/protocol/sse.rs",
+            "crates/core/src/protocol/stream.rs",
+        ],
+    },
+    Bench {
+        name: "peers/limiter",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &[
+            "benches/peers/src/bin/limiter.rs",
+            "patterns/03-rate-limited-batch/src",
+        ],
+    },
+    Bench {
+        name: "peers/cache",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &["benches/peers/src/bin/cache.rs", "patterns/06-caching/src"],
+    },
+    Bench {
+        name: "peers/retry",
+        kind: Kind::Peer,
+        options: &[],
+        quick: false,
+        sources: &["benches/peers/src/bin/retry.rs", "patterns/07-retry/src"],
+    },
 ];
 
 #[cfg(test)]
@@ -167,12 +322,20 @@ mod tests {
         let targets = &package.expect("it is a member").targets;
         let tree = Tree::read(&workspace).expect("the files can be read");
         for bench in &SET {
-            let kind = match bench.kind {
-                Kind::Program => "bin",
-                Kind::Bench => "bench",
+            let is = |kind: &str| {
+                let mut targets = targets.iter();
+                targets.any(|it| it.name == bench.target() && it.kind == [kind])
             };
-            let mut targets = targets.iter();
-            let known = targets.any(|it| it.name == bench.name && it.kind == [kind]);
+            let known = match bench.kind {
+                Kind::Program => is("bin"),
+                Kind::Bench => is("bench"),
+                // It is no member: cargo knows it by its file.
+                Kind::Peer => {
+                    let file = bench.target().replace('-', "_");
+                    let path = format!("benches/peers/src/bin/{file}.rs");
+                    tree.files.contains_key(&path)
+                }
+            };
             assert!(known, "{}", bench.name);
             for source in bench.sources {
                 assert!(digest(&tree, source).is_some(), "{}: {source}", bench.name);

@@ -6,9 +6,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cpu_time::ProcessTime;
+use benches::{Cost, Figure, Output, Unit};
+use clap::Parser;
 use governor::clock::FakeRelativeClock;
 use governor::{Quota, RateLimiter};
 use rate_limited_batch::{AsyncLimiter, Feedback, Limits, Turn, Window};
@@ -17,15 +18,21 @@ use tokio::runtime::Runtime;
 const WAITERS: usize = 4000;
 const A_SECOND: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
 
+/// Pattern 3's limiter beside governor's: 4,000 waiters, one let through each millisecond
+#[derive(Parser)]
+struct Arguments {
+    /// Fail where ours takes 4.1 s or more, or more than a tenth of governor's CPU time
+    #[arg(long)]
+    check: bool,
+    /// Print a line of JSON a figure
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
-    let check = match std::env::args().nth(1).as_deref() {
-        None => false,
-        Some("--check") => true,
-        Some(other) => {
-            eprintln!("error: {other:?} is no argument; there is --check");
-            return ExitCode::from(2);
-        }
-    };
+    let Arguments { check, json } = Arguments::parse();
+    let mut output = Output::new(json);
+    output.title(format_args!("{WAITERS} waiters at {A_SECOND} a second"));
     let limits = Limits {
         // Not the bottleneck: all may be under way at one time.
         concurrency: NonZeroUsize::new(WAITERS).expect("4000 is not 0"),
@@ -33,21 +40,25 @@ fn main() -> ExitCode {
         ..Limits::new(A_SECOND.get(), Duration::from_secs(1))
     };
     let ours = Arc::new(AsyncLimiter::new(limits));
-    let ours = measure("ours", || {
+    let ours = measure(&mut output, "ours", || {
         let limiter = ours.clone();
         async move { drop(limiter.enter(0).await.expect("a window holds it")) }
     });
     // A burst of one, as ours: with governor's default a second's worth would go at once.
     let quota = Quota::per_second(A_SECOND).allow_burst(NonZeroU32::MIN);
     let peer = Arc::new(RateLimiter::direct(quota));
-    let peer = measure("governor", || {
+    let peer = measure(&mut output, "governor", || {
         let limiter = peer.clone();
         async move { limiter.until_ready().await }
     });
     let share = ours.cpu.as_secs_f64() / peer.cpu.as_secs_f64();
-    println!("ours takes {share:.3} of governor's CPU time");
+    let figure =
+        |name: &str, unit, value| Figure::one(format!("peers/limiter/{name}"), unit, value);
+    output.row(&[figure("governor/cpu-ratio", Unit::Ratio, share)]);
+    output.title("let through in the first minute, at 60 a minute");
     let (window, gcra) = first_minute();
-    println!("let through in the first minute, at 60 a minute: ours {window}, governor {gcra}");
+    output.row(&[figure("ours/first-minute", Unit::Count, window as f64)]);
+    output.row(&[figure("governor/first-minute", Unit::Count, gcra as f64)]);
     if check && (ours.wall >= Duration::from_millis(4100) || share > 0.1) {
         eprintln!("error: ours is to take less than 4.1 s, and at most 0.1 of the CPU time");
         return ExitCode::FAILURE;
@@ -82,26 +93,25 @@ fn first_minute() -> (usize, usize) {
     (ours, peer)
 }
 
-struct Cost {
-    cpu: Duration,
-    wall: Duration,
-}
-
 /// Runs all who wait to their end, in a runtime of their own.
-fn measure<F: Future<Output = ()> + Send + 'static>(name: &str, wait: impl Fn() -> F) -> Cost {
+fn measure<F: Future<Output = ()> + Send + 'static>(
+    output: &mut Output,
+    name: &str,
+    wait: impl Fn() -> F,
+) -> Cost {
     let runtime = Runtime::new().expect("a runtime can be built");
-    let (cpu, wall) = (ProcessTime::now(), Instant::now());
-    let tasks: Vec<_> = (0..WAITERS).map(|_| runtime.spawn(wait())).collect();
-    runtime.block_on(async {
-        for task in tasks {
-            task.await.expect("nobody panics");
-        }
+    let cost = benches::measure(|| {
+        let tasks: Vec<_> = (0..WAITERS).map(|_| runtime.spawn(wait())).collect();
+        runtime.block_on(async {
+            for task in tasks {
+                task.await.expect("nobody panics");
+            }
+        });
     });
-    let (cpu, wall) = (cpu.elapsed(), wall.elapsed());
-    println!(
-        "{name:<9} {WAITERS} waiters at {A_SECOND} a second: {:.2} s of wall, {:.2} s of CPU",
-        wall.as_secs_f64(),
-        cpu.as_secs_f64()
-    );
-    Cost { cpu, wall }
+    let figure = |what: &str, time: Duration| {
+        let id = format!("peers/limiter/{name}/{what}");
+        Figure::one(id, Unit::S, time.as_secs_f64())
+    };
+    output.row(&[figure("wall", cost.wall), figure("cpu", cost.cpu)]);
+    cost
 }
