@@ -107,7 +107,7 @@ fn main() -> ExitCode {
         }
     }
     let guide = once(as_the_guide, load, false, "50ms", 0);
-    output.row(&guide.figures("guide/log/50ms", Spread::of([guide.share])));
+    output.row(&guide.figures("guide/as-written/50ms", Spread::of([guide.share])));
     // If it kept the limit, the lesson would be wrong.
     kept &= guide.over > 0;
     if check && !kept {

@@ -1,5 +1,5 @@
 //! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`,
-//! `speedups`.
+//! `speedups`, `book`.
 //!
 //! They are a program and not scripts, so that they run the same on a laptop and in CI, and are
 //! tested like everything else here. Below the commands stand what they share: [`workspace`] (what
@@ -17,6 +17,8 @@ pub mod tidy;
 pub mod sdk;
 
 pub mod speedups;
+
+pub mod book;
 
 pub mod code;
 pub mod redis;

@@ -19,7 +19,7 @@ struct Arguments {
 enum Chore {
     /// Runs every test, with a Redis server of its own (installed where it is missing)
     Test,
-    /// Does all that CI does: test, fmt, clippy, doc, tidy, sdk
+    /// Does all that CI does: tests, formatting, clippy, peers, docs, tidy, the SDKs, the limit
     Ci,
     /// Measures the twins and the reading paths, and checks the rules of the house
     Tidy,
@@ -31,6 +31,8 @@ enum Chore {
     },
     /// Measures the quick set of benches; writes docs/results.json, its tables and its charts
     Speedups(Options),
+    /// Checks the book and builds it in docs/book (installs mdbook where it is missing)
+    Book,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Ci => xtask::ci::run(&workspace),
         Chore::Tidy => xtask::tidy::run(&workspace),
         Chore::Sdk { latest } => xtask::sdk::run(&workspace, latest),
+        Chore::Book => xtask::book::run(&workspace),
         Chore::Speedups(options) => xtask::speedups::run(&workspace, &options),
     });
     match result {

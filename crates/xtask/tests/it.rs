@@ -72,7 +72,7 @@ fn tidy_prints_distance_and_reading_size_in_plain_text_and_passes_what_is_tidy()
          reading path       files  code lines\n\
          patterns/07-retry      2           4\n\
          \n\
-         tidy: 18 rules hold\n"
+         tidy: 22 rules hold\n"
     );
 }
 

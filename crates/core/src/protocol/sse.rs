@@ -117,7 +117,8 @@ impl SseDecoder {
             && !input.iter().any(ends_line);
         if keeps {
             self.scanned += input.len() as u64;
-            self.line.extend(input);
+            // Not `extend`, which calls memcpy for one byte, too.
+            input.iter().for_each(|byte| self.line.push(*byte));
         }
         keeps
     }

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use super::charts;
 use super::quote::{PAGE, shown};
-use super::results::{Figure, Results, Run, by_id};
+use super::results::{Figure, Results, Run, bench_of, by_id};
 use super::unit::Unit;
 use crate::Result;
 
@@ -156,9 +156,8 @@ fn table(corner: &str, figures: &[&Figure], place: impl Fn(&str) -> (String, Str
     text.push('\n');
     for row in &rows {
         // Without the bench, which the heading above says.
-        let of_bench = if row.starts_with("peers/") { 2 } else { 1 };
-        let label: Vec<_> = row.split('/').skip(of_bench).collect();
-        let label = label.join(" ");
+        let bench = bench_of(row);
+        let label = row[bench.len()..].trim_start_matches('/').replace('/', " ");
         text += &format!("| {label} |");
         for column in &columns {
             let here = places.iter().position(|(r, c)| r == row && c == column);

@@ -207,9 +207,11 @@ fn lines<T: Serialize>(values: &[T]) -> Result<String> {
     Ok(format!("[\n  {}\n]", values?.join(",\n  ")))
 }
 
-/// The first part of an id.
+/// The first part of an id; the first two of `peers/clients/...`.
 pub fn bench_of(id: &str) -> &str {
-    id.split('/').next().unwrap_or_default()
+    let parts = if id.starts_with("peers/") { 2 } else { 1 };
+    let end = id.match_indices('/').nth(parts - 1);
+    end.map_or(id, |(end, _)| &id[..end])
 }
 
 /// Part by part, numbers as numbers: 10 after 3, and before 100.
@@ -275,6 +277,13 @@ mod tests {
                 }),
             ],
         )
+    }
+
+    #[test]
+    fn a_bench_of_the_peers_has_two_parts_in_its_name() {
+        assert_eq!(bench_of("guide/a/wall"), "guide");
+        assert_eq!(bench_of("peers/clients/async/ours/cpu"), "peers/clients");
+        assert_eq!(bench_of("guide"), "guide");
     }
 
     #[test]

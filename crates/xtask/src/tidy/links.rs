@@ -10,13 +10,14 @@ use super::{Failure, Tree};
 /// Where each dependency has a line that says why it is here.
 const ARCHITECTURE: &str = "docs/src/architecture.md";
 
-/// Links in a README.md to files that are not there.
+/// Links of a page to files that are not there.
 pub fn dead(tree: &Tree) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (path, text) in &tree.files {
-        let Some(dir) = path.strip_suffix("README.md") else {
+        if !path.ends_with(".md") {
             continue;
-        };
+        }
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
         for link in links(text).filter(|link| is_relative(link)) {
             let there = resolve(dir, &link).is_some_and(|target| {
                 tree.files.contains_key(&target)

@@ -15,6 +15,8 @@ pub mod manifests;
 
 pub mod links;
 
+pub mod book;
+
 pub mod printed;
 
 use std::collections::BTreeMap;
@@ -78,7 +80,7 @@ pub fn run(workspace: &Workspace) -> Result {
     say(twins::table(&twins));
     say(reading::table(&tree));
 
-    let rules: [fn(&Tree) -> Vec<Failure>; 17] = [
+    let rules: [fn(&Tree) -> Vec<Failure>; 21] = [
         twins::alone,
         reading::too_long,
         reading::long_files,
@@ -93,6 +95,10 @@ pub fn run(workspace: &Workspace) -> Result {
         links::dead,
         links::unexplained,
         printed::unlike,
+        book::missing,
+        book::unlisted,
+        book::partless,
+        book::minutes,
         figures::misquoted,
         figures::unlike,
         figures::stale,

@@ -1,0 +1,151 @@
+//! `cargo xtask book`: checks the book and builds it, in docs/book.
+//!
+//! mdBook takes an include of nothing for an empty one and a dead link for a link, so the pages are
+//! checked before by tidy's rules, and the built pages afterwards: what is right in the source may
+//! lead nowhere from where mdBook has put it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::speedups::rules as figures;
+use crate::tidy::{Failure, Tree, book, links};
+use crate::workspace::Workspace;
+use crate::{Result, cargo, run as run_command, say, warn};
+
+/// The mdBook whose output we have looked at.
+const MDBOOK: &str = "0.5.4";
+
+/// Checks and builds.
+///
+/// # Errors
+/// When a page is wrong, each case having been printed by then, or mdBook can't be had or fails.
+pub fn run(workspace: &Workspace) -> Result {
+    let tree = Tree::read(workspace)?;
+    let rules: [fn(&Tree) -> Vec<Failure>; 7] = [
+        book::missing,
+        book::unlisted,
+        book::partless,
+        book::minutes,
+        links::dead,
+        figures::misquoted,
+        figures::unlike,
+    ];
+    told(rules.iter().flat_map(|rule| rule(&tree)).collect())?;
+    let mdbook = mdbook(workspace)?;
+    run_command(
+        Command::new(mdbook)
+            .args(["build", "docs"])
+            .current_dir(&workspace.root),
+    )?;
+    let built = workspace.root.join("docs/book");
+    told(dead(&built)?)?;
+    say("the book is built: open docs/book/index.html");
+    Ok(())
+}
+
+fn told(failures: Vec<Failure>) -> Result {
+    for failure in &failures {
+        warn(failure);
+    }
+    match failures.len() {
+        0 => Ok(()),
+        count => Err(format!("book: {count} to mend, listed above").into()),
+    }
+}
+
+/// mdBook as it is installed, if it is this version; else one of our own below `target`.
+fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let own = tools
+        .join("bin")
+        .join(format!("mdbook{}", std::env::consts::EXE_SUFFIX));
+    for program in [PathBuf::from("mdbook"), own.clone()] {
+        if version(&program).as_deref() == Some(MDBOOK) {
+            return Ok(program);
+        }
+    }
+    say(format_args!(
+        "installs mdbook {MDBOOK} in target/tools, once; that takes some minutes"
+    ));
+    let mut install = cargo();
+    install.args(["install", "mdbook", "--locked", "--version", MDBOOK]);
+    // Search is all of its features that the book has a use for.
+    install.args(["--no-default-features", "--features", "search"]);
+    run_command(install.arg("--root").arg(&tools))?;
+    Ok(own)
+}
+
+/// `mdbook v0.5.4`
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().strip_prefix("mdbook v")?.to_owned())
+}
+
+/// Links of built pages to files that are not there.
+fn dead(built: &Path) -> Result<Vec<Failure>> {
+    let mut failures = Vec::new();
+    let mut folders = vec![built.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // The page for what is not there has its links from the root of a server.
+            let is_page = path.extension().is_some_and(|it| it == "html");
+            if !is_page || path.file_name().is_some_and(|it| it == "404.html") {
+                continue;
+            }
+            let text = fs::read_to_string(&path)?;
+            let page = path.strip_prefix(built).unwrap_or(&path).display();
+            for link in targets(&text).filter(|link| !folder.join(link).exists()) {
+                failures.push(Failure::new(
+                    format!("docs/book/{page}"),
+                    format!("its link to {link} leads nowhere"),
+                    "mend it in the page's source",
+                ));
+            }
+        }
+    }
+    Ok(failures)
+}
+
+/// The files that a page needs or leads to, without parts of them, and what is on the net.
+fn targets(html: &str) -> impl Iterator<Item = &str> {
+    let values = |name| {
+        html.split(name)
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('"')?.0))
+    };
+    let paths = values(" href=\"").chain(values(" src=\""));
+    let paths = paths.map(|link| link.split(['#', '?']).next().unwrap_or_default());
+    paths.filter(|path| !path.is_empty() && !path.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_of_a_built_page_to_nothing_is_found() {
+        let folder = std::env::temp_dir().join(format!("xtask-book-{}", std::process::id()));
+        fs::create_dir_all(folder.join("patterns")).expect("a temporary folder");
+        let write = |name: &str, text: &str| {
+            fs::write(folder.join(name), text).expect("the folder is there");
+        };
+        write("index.html", "<a href=\"patterns/a.html#part\">a</a>");
+        write(
+            "patterns/a.html",
+            "<a href=\"../index.html\">up</a> <img src=\"gone.svg\"> <a href=\"https://docs.rs\">it</a>",
+        );
+        write("404.html", "<a href=\"/gone.html\">home</a>");
+        let found = dead(&folder);
+        fs::remove_dir_all(&folder).expect("it is ours");
+        let found = found.expect("the pages can be read");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].wrong.contains("gone.svg"), "{}", found[0]);
+    }
+}
