@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use ai_core::{AsyncClient, Config, SyncClient};
 use benches::{
-    Bare, BareBlocking, Figure, MockProcess, Output, PROMPT, Spread, Unit, context_switches,
+    Bare, BareBlocking, Cost, Figure, MockProcess, Output, PROMPT, Spread, Unit, context_switches,
     measure, peak_resident, raise_open_files, resident, runtime, serve_if_asked, threads,
 };
 use clap::{Parser, ValueEnum};
 use concurrent_requests::{Item, at_once, at_once_async};
+use cpu_time::ThreadTime;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
@@ -193,8 +194,11 @@ fn figures(how: How, size: usize, cells: &[Measured]) -> Vec<Figure> {
     let mut figures = vec![
         figure("wall", Unit::S, &|cell| cell.wall),
         figure("share", Unit::Share, &share),
-        figure("cpu", Unit::Us, &|cell| cell.cpu * 1e6 / calls),
     ];
+    // Of fewer calls the beginning of the process would be the most.
+    if size >= ENOUGH {
+        figures.push(figure("cpu", Unit::Us, &|cell| cell.cpu * 1e6 / calls));
+    }
     let told = |of: fn(&Cell) -> Option<u64>| cells.iter().all(|(cell, _)| of(cell).is_some());
     let number = |number: Option<u64>| number.unwrap_or_default() as f64;
     if told(|cell| cell.threads) {
@@ -206,7 +210,7 @@ fn figures(how: How, size: usize, cells: &[Measured]) -> Vec<Figure> {
     if told(|cell| cell.peak) && size >= ENOUGH {
         figures.push(figure("memory", Unit::Bytes, &|cell| memory(cell, size)));
     }
-    if told(|cell| cell.switches) {
+    if told(|cell| cell.switches) && size >= ENOUGH {
         figures.push(figure("switches", Unit::Count, &|cell| {
             number(cell.switches) / calls
         }));
@@ -296,20 +300,22 @@ fn watched(work: impl FnOnce() -> usize) -> Cell {
     let done = AtomicBool::new(false);
     let mut failed = 0;
     let (cost, threads) = thread::scope(|scope| {
-        // Another thread counts the threads, since nothing keeps the most there were. It looks
-        // rarely: what it takes is counted as well.
+        // Another thread counts the threads, since nothing keeps the most there were.
         let count = scope.spawn(|| {
+            let own = ThreadTime::now();
             let mut most = threads();
             while !done.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(20));
                 most = most.max(threads());
             }
             // Without itself.
-            most.map(|most| most - 1)
+            (most.map(|most| most - 1), own.elapsed())
         });
         let cost = measure(|| failed = work());
         done.store(true, Ordering::Relaxed);
-        (cost, count.join().expect("counting can't fail"))
+        let (threads, own) = count.join().expect("counting can't fail");
+        let cpu = cost.cpu.saturating_sub(own);
+        (Cost { cpu, ..cost }, threads)
     });
     Cell {
         wall: cost.wall.as_secs_f64(),

@@ -1,7 +1,7 @@
 //! How full the server's window is over time, with pattern 3's limiter and with the guide's: the
 //! curve of a chart. `cargo run --release -p benches --bin window-over-time`
 //!
-//! 200 requests at 60 in any 1.5 s, 10 at one time, answered after 15 to 135 ms: the guide's numbers,
+//! 200 requests at 60 in any 1.5 s, 10 at one time, answered after 10 to 300 ms: the guide's numbers,
 //! with a minute of 1.5 s. (If every answer took the same time, the guide's ten waiters would go in
 //! step with the ten that they wait for, and a quiet machine would hide that they don't look again.)
 //! The server refuses none, so that its log shows what was sent.
@@ -65,7 +65,7 @@ fn main() {
 /// When the requests of a run arrived, since the first of them, by the server's log.
 fn arrivals(run: fn(Config, &[String])) -> Vec<Duration> {
     let mock = MockProcess::start().expect("this program can start itself");
-    let settings = json!({ "latency": "15ms..135ms" });
+    let settings = json!({ "latency": "10ms..300ms" });
     mock.set(&settings).expect("the server knows this setting");
     let prompts: Vec<_> = (0..PROMPTS)
         .map(|i| format!("Summarize topic {i}"))

@@ -1,5 +1,5 @@
 //! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`,
-//! `speedups`, `book`.
+//! `speedups`, `book`, `exercises`, `page`, `doctor`.
 //!
 //! They are a program and not scripts, so that they run the same on a laptop and in CI, and are
 //! tested like everything else here. Below the commands stand what they share: [`workspace`] (what
@@ -19,6 +19,12 @@ pub mod sdk;
 pub mod speedups;
 
 pub mod book;
+
+pub mod exercises;
+
+pub mod page;
+
+pub mod doctor;
 
 pub mod code;
 pub mod redis;

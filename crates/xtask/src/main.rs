@@ -19,7 +19,7 @@ struct Arguments {
 enum Chore {
     /// Runs every test, with a Redis server of its own (installed where it is missing)
     Test,
-    /// Does all that CI does: tests, formatting, clippy, peers, docs, tidy, the SDKs, the limit
+    /// Does all that CI does: tests, formatting, clippy, peers, exercises, docs, tidy, SDKs, the limit
     Ci,
     /// Measures the twins and the reading paths, and checks the rules of the house
     Tidy,
@@ -31,8 +31,14 @@ enum Chore {
     },
     /// Measures the quick set of benches; writes docs/results.json, its tables and its charts
     Speedups(Options),
+    /// Whether this machine is ready for the workshop, without a network
+    Doctor,
     /// Checks the book and builds it in docs/book (installs mdbook where it is missing)
     Book,
+    /// Tests the chat page in a Chromium (installed where it is missing)
+    Page,
+    /// Checks that every exercise is red as it comes, and green with its solution
+    Exercises,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +49,10 @@ fn main() -> ExitCode {
         Chore::Ci => xtask::ci::run(&workspace),
         Chore::Tidy => xtask::tidy::run(&workspace),
         Chore::Sdk { latest } => xtask::sdk::run(&workspace, latest),
+        Chore::Doctor => xtask::doctor::run(&workspace),
         Chore::Book => xtask::book::run(&workspace),
+        Chore::Page => xtask::page::run(&workspace),
+        Chore::Exercises => xtask::exercises::run(&workspace),
         Chore::Speedups(options) => xtask::speedups::run(&workspace, &options),
     });
     match result {

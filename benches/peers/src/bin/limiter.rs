@@ -1,7 +1,6 @@
 //! Pattern 3's limiter beside governor's, in one run: 4,000 tasks that wait for their turn, one
 //! each millisecond; and how many each lets through in the first minute at 60 a minute. From this
-//! folder: `cargo run --release`, with `-- --check` to fail where ours takes 4.1 s or more, or more
-//! than a tenth of governor's CPU time.
+//! folder: `cargo run --release --bin limiter`
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;

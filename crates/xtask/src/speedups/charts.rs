@@ -121,7 +121,7 @@ fn in_flight(results: &Results) -> Option<Result<Chart>> {
     let share = |version| curve(results, version, "share");
     let lines = [
         Curve {
-            label: "bare reqwest",
+            label: "bare reqwest, async",
             points: share("bare-async"),
             color: GREY,
             mark: Mark::Ring,
@@ -147,7 +147,7 @@ fn in_flight(results: &Results) -> Option<Result<Chart>> {
         .map(|(size, _)| *size);
     let least = least.fold(*most, f64::min);
     let title = format!(
-        "With {} calls of 300 ms in flight async reaches {} of the ideal speed, threads {}",
+        "With {} calls of 300 ms begun at once async reaches {} of the ideal speed, threads {}",
         Unit::Count.show(*most),
         Unit::Share.show(*at_once),
         Unit::Share.show(*threads),
@@ -166,7 +166,7 @@ fn in_flight(results: &Results) -> Option<Result<Chart>> {
             .light_line_style(TRANSPARENT)
             .label_style(text(13))
             .axis_desc_style(text(14))
-            .x_desc("calls in flight (logarithmic)")
+            .x_desc("calls begun at once (logarithmic)")
             .y_desc("share of the ideal speed, % (logarithmic)")
             .x_label_formatter(&|size| Unit::Count.show(size.round()))
             .y_label_formatter(&|share| format!("{share:.0}"))
@@ -199,7 +199,7 @@ fn price(results: &Results) -> Option<Result<Chart>> {
     const SIZE: usize = 1000;
     let bars = |what: &str, factor: f64| {
         let ways = [
-            ("bare reqwest", "bare-async", GREY),
+            ("bare reqwest, async", "bare-async", GREY),
             ("async", "async", VERMILION),
             ("threads", "sync", BLUE),
         ];
@@ -215,11 +215,14 @@ fn price(results: &Results) -> Option<Result<Chart>> {
         bars.into_iter().collect::<Option<Vec<_>>>()
     };
     let (cpu, memory) = (bars("cpu", 1.0)?, bars("memory", 1.0 / 1024.0)?);
-    let ratio = |bars: &[Bar]| Unit::Ratio.show(bars[2].value / bars[1].value);
+    let ratio = |what: &str| {
+        let id = format!("in-flight/sync/{SIZE}/{what}-to-async");
+        results.value(&id).map(|ratio| Unit::Ratio.show(ratio))
+    };
     let title = format!(
         "With 1,000 calls in flight a call on a thread takes {} the CPU time of an async one, and {} the memory",
-        ratio(&cpu),
-        ratio(&memory),
+        ratio("cpu")?,
+        ratio("memory")?,
     );
     Some(picture("in-flight-price", title, 420, |area| {
         let (upper, lower) = area.split_vertically(172);
@@ -444,6 +447,8 @@ mod tests {
                 lines.push(figure(id("share"), share, Unit::Share));
                 lines.push(figure(id("cpu"), 98.0, Unit::Us));
                 lines.push(figure(id("memory"), 28_000.0, Unit::Bytes));
+                lines.push(figure(id("cpu-to-async"), 1.9, Unit::Ratio));
+                lines.push(figure(id("memory-to-async"), 1.4, Unit::Ratio));
             }
             lines.push(figure(format!("overhead/{way}/bare"), 18.0, Unit::Us));
             lines.push(figure(format!("overhead/{way}/ours"), 18.9, Unit::Us));

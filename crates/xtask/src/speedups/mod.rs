@@ -44,7 +44,7 @@ pub struct Options {
     /// Measures just this, and keeps the figures of the others
     #[arg(long, value_name = "NAME", value_parser = names())]
     pub only: Vec<String>,
-    /// Measures what is not quick as well: twenty minutes, and other people's clients are downloaded
+    /// Measures what is not quick as well: half an hour, and other people's clients are downloaded
     #[arg(long, conflicts_with_all = ["only", "accept", "no_run"])]
     pub all: bool,
     /// Measures nothing: says that changes of the sources can't have moved the figures of this

@@ -89,7 +89,7 @@ fn machine(results: &Results) -> String {
 fn measured(run: &Run) -> String {
     let busy = run.busy.map_or(String::new(), |busy| {
         let busy = Unit::Share.show(busy);
-        format!(", with {busy} of the machine busy with other things")
+        format!(", with {busy} of the machine busy with other things just before")
     });
     let accepted = run.accepted.as_ref().map_or(String::new(), |day| {
         format!("; the sources changed since, on {day} in nothing that moves a figure")
@@ -206,7 +206,7 @@ mod tests {
              | four sync | <a id=\"guide/four/sync/at-once\"></a>0.700 s | <a id=\"guide/four/sync/speedup\"></a>2.70x (2.69 to 2.71) |\n\n\
              | share | 10 | 100 |\n|---|---:|---:|\n\
              | curve async | <a id=\"guide/curve/async/10/share\"></a>99.0 % | <a id=\"guide/curve/async/100/share\"></a>90.0 % |\n\n\
-             Measured on 25 Nov 2026, with 2.00 % of the machine busy with other things, by `cargo run`.\n\n<!-- /figures -->\n\nMore.\n"
+             Measured on 25 Nov 2026, with 2.00 % of the machine busy with other things just before, by `cargo run`.\n\n<!-- /figures -->\n\nMore.\n"
         );
         assert_eq!(render(&text, &sample()).expect("it has its place"), text);
     }

@@ -1,0 +1,99 @@
+//! What a cached answer is found by: everything that can change it is in the key.
+
+use std::fmt;
+
+use ai_core::ChatRequest;
+use serde_json::Value;
+
+/// What an answer is found by: the SHA-256 of everything that can change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key([u8; 32]);
+
+/// Whose answers they are: the same question to another service, or by somebody who must not see
+/// this one's answers, is another question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The service, by its base URL.
+    pub base_url: String,
+    /// Who asks. Empty where all who use the cache may see the same.
+    pub tenant: String,
+}
+
+impl Key {
+    /// The key of a request of this kind: `chat` for a plain answer, `stream` for a streamed one.
+    pub fn of(kind: &str, scope: &Scope, request: Value) -> Key {
+        // TODO: put all of it into one JSON value, write that with `canonical::write`, hash the text.
+        todo!("a key for {kind}, {scope:?}, {request}")
+    }
+
+    /// The 32 bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The key of a plain answer.
+pub fn chat_key(request: &ChatRequest, scope: &Scope) -> Key {
+    Key::of("chat", scope, chat_fields(request))
+}
+
+fn chat_fields(request: &ChatRequest) -> Value {
+    serde_json::to_value(request).expect("a request has nothing in it that JSON has not")
+}
+
+impl fmt::Display for Key {
+    /// `ai_cache:` and 64 digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ai_cache:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One text for equal JSON, whatever the order of its fields.
+pub mod canonical {
+    use serde::Serialize;
+    use serde_json::Value;
+
+    /// Writes `value` to `out` with sorted fields and without spaces.
+    pub fn write(value: &Value, out: &mut Vec<u8>) {
+        match value {
+            Value::Object(map) => {
+                // Sorted here, although `Map` is sorted already: it is not if any crate of the program
+                // turns on serde_json's feature `preserve_order`.
+                let mut fields: Vec<_> = map.iter().collect();
+                fields.sort_unstable_by_key(|(name, _)| *name);
+                out.push(b'{');
+                for (name, value) in fields {
+                    plain(name, out);
+                    out.push(b':');
+                    write(value, out);
+                    out.push(b',');
+                }
+                out.push(b'}');
+            }
+            Value::Array(list) => {
+                out.push(b'[');
+                for value in list {
+                    write(value, out);
+                    out.push(b',');
+                }
+                out.push(b']');
+            }
+            // 1.0 is the number 1, and -0.0 is 0.
+            Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+                Some(whole) if whole.fract() == 0.0 && whole.abs() < EXACT => {
+                    plain(&(whole as i64), out);
+                }
+                _ => plain(value, out),
+            },
+            _ => plain(value, out),
+        }
+    }
+
+    /// 2^53: up to here every whole number has a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    fn plain(value: &impl Serialize, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, value).expect("it is part of a `Value`, and a `Vec` takes it");
+    }
+}

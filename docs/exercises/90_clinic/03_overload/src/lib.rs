@@ -1,0 +1,43 @@
+//! Clinic: this program overloads a server that is down.
+//!
+//! It asks for a summary of each topic, and tries three times at most. So it says.
+
+// TODO: count what it really does. Run the tests, read the attempts in the mock's log, and find out
+// who tries again. The cure is one place.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use ai_core::{Error, SyncClient};
+
+/// How often a call is made at most.
+pub const ATTEMPTS: u32 = 3;
+
+/// A summary of each topic, or why there is none.
+pub fn report(client: &SyncClient, topics: &[&str]) -> Vec<Result<String, Error>> {
+    let topics = topics.iter();
+    let summaries = topics.map(|topic| patiently(|| summarize(client, topic)));
+    summaries.collect()
+}
+
+fn summarize(client: &SyncClient, topic: &str) -> Result<String, Error> {
+    ask(client, &format!("Summarize: {topic}"))
+}
+
+fn ask(client: &SyncClient, prompt: &str) -> Result<String, Error> {
+    patiently(|| client.generate_text(prompt))
+}
+
+/// Tries again what may pass, after a pause that doubles each time.
+fn patiently<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    // Short, for the tests. A real one begins with a second, and has jitter: see pattern 7.
+    let mut pause = Duration::from_millis(1);
+    for _ in 1..ATTEMPTS {
+        match call() {
+            Err(error) if error.is_retryable() => sleep(pause),
+            done => return done,
+        }
+        pause *= 2;
+    }
+    call()
+}
