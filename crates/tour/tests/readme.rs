@@ -22,7 +22,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("--latency 7s..12s", "it takes half a minute"),
     ("--release", "it builds everything once more"),
-    ("cargo bench", "it measures for ten minutes"),
+    ("cargo bench", "it measures for five minutes"),
 ];
 
 #[test]

@@ -39,6 +39,10 @@ pub fn run(workspace: &Workspace) -> Result {
             .current_dir(&workspace.root),
     )?;
     let built = workspace.root.join("docs/book");
+    for page in pages(&built)? {
+        let text = fs::read_to_string(&page)?;
+        fs::write(&page, outward(&text, folder_of(&page)))?;
+    }
     told(dead(&built)?)?;
     say("the book is built: open docs/book/index.html");
     Ok(())
@@ -83,34 +87,58 @@ fn version(program: &Path) -> Option<String> {
     Some(text.trim().strip_prefix("mdbook v")?.to_owned())
 }
 
+/// A page whose links to Markdown outside of the book lead there: mdBook makes `.html` of every `.md`.
+fn outward(html: &str, folder: &Path) -> String {
+    let mut text = html.to_owned();
+    for link in targets(html) {
+        let Some(stem) = link.strip_suffix(".html") else {
+            continue;
+        };
+        let source = format!("{stem}.md");
+        if !folder.join(link).exists() && folder.join(&source).exists() {
+            text = text.replace(&format!("\"{link}"), &format!("\"{source}"));
+        }
+    }
+    text
+}
+
 /// Links of built pages to files that are not there.
 fn dead(built: &Path) -> Result<Vec<Failure>> {
     let mut failures = Vec::new();
+    for path in pages(built)? {
+        let text = fs::read_to_string(&path)?;
+        let page = path.strip_prefix(built).unwrap_or(&path).display();
+        for link in targets(&text).filter(|link| !folder_of(&path).join(link).exists()) {
+            failures.push(Failure::new(
+                format!("docs/book/{page}"),
+                format!("its link to {link} leads nowhere"),
+                "mend it in the page's source",
+            ));
+        }
+    }
+    Ok(failures)
+}
+
+/// All but the page for what is not there, which has its links from the root of a server.
+fn pages(built: &Path) -> Result<Vec<PathBuf>> {
+    let mut pages = Vec::new();
     let mut folders = vec![built.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-                continue;
-            }
-            // The page for what is not there has its links from the root of a server.
-            let is_page = path.extension().is_some_and(|it| it == "html");
-            if !is_page || path.file_name().is_some_and(|it| it == "404.html") {
-                continue;
-            }
-            let text = fs::read_to_string(&path)?;
-            let page = path.strip_prefix(built).unwrap_or(&path).display();
-            for link in targets(&text).filter(|link| !folder.join(link).exists()) {
-                failures.push(Failure::new(
-                    format!("docs/book/{page}"),
-                    format!("its link to {link} leads nowhere"),
-                    "mend it in the page's source",
-                ));
+            } else if path.extension().is_some_and(|it| it == "html") && !path.ends_with("404.html")
+            {
+                pages.push(path);
             }
         }
     }
-    Ok(failures)
+    Ok(pages)
+}
+
+fn folder_of(page: &Path) -> &Path {
+    page.parent().unwrap_or(page)
 }
 
 /// The files that a page needs or leads to, without parts of them, and what is on the net.
@@ -128,6 +156,14 @@ fn targets(html: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_out_of_the_book_leads_to_the_source() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let html = "<a href=\"../../README.html#part\">it</a> <a href=\"../../gone.html\">no</a>";
+        let expected = "<a href=\"../../README.md#part\">it</a> <a href=\"../../gone.html\">no</a>";
+        assert_eq!(outward(html, folder), expected);
+    }
 
     #[test]
     fn a_link_of_a_built_page_to_nothing_is_found() {
