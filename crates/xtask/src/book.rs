@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::speedups::rules as figures;
-use crate::tidy::{Failure, Tree, book, links};
+use crate::tidy::{Failure, Tree, book, links, told};
 use crate::workspace::Workspace;
-use crate::{Result, cargo, run as run_command, say, warn};
+use crate::{Result, cargo, run as run_command, said, say};
 
 /// The mdBook whose output we have looked at.
 const MDBOOK: &str = "0.5.4";
@@ -31,7 +31,8 @@ pub fn run(workspace: &Workspace) -> Result {
         figures::misquoted,
         figures::unlike,
     ];
-    told(rules.iter().flat_map(|rule| rule(&tree)).collect())?;
+    let failures: Vec<Failure> = rules.iter().flat_map(|rule| rule(&tree)).collect();
+    told("book", &failures)?;
     let mdbook = mdbook(workspace)?;
     run_command(
         Command::new(mdbook)
@@ -43,19 +44,9 @@ pub fn run(workspace: &Workspace) -> Result {
         let text = fs::read_to_string(&page)?;
         fs::write(&page, outward(&text, folder_of(&page)))?;
     }
-    told(dead(&built)?)?;
+    told("book", &dead(&built)?)?;
     say("the book is built: open docs/book/index.html");
     Ok(())
-}
-
-fn told(failures: Vec<Failure>) -> Result {
-    for failure in &failures {
-        warn(failure);
-    }
-    match failures.len() {
-        0 => Ok(()),
-        count => Err(format!("book: {count} to mend, listed above").into()),
-    }
 }
 
 /// mdBook as it is installed, if it is this version; else one of our own below `target`.
@@ -82,9 +73,8 @@ fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
 
 /// `mdbook v0.5.4`
 fn version(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.trim().strip_prefix("mdbook v")?.to_owned())
+    let said = said(program, &["--version"])?;
+    Some(said.strip_prefix("mdbook v")?.to_owned())
 }
 
 /// A page whose links to Markdown outside of the book lead there: mdBook makes `.html` of every `.md`.

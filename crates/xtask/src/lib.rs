@@ -32,7 +32,7 @@ pub mod table;
 pub mod workspace;
 
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
 use std::process::Command;
@@ -70,6 +70,18 @@ pub fn run(command: &mut Command) -> Result {
         return Ok(());
     }
     Err(format!("`{shown}` failed ({status})").into())
+}
+
+/// What a program says on stdout, if it is there and succeeds; `None` as well when that is nothing.
+pub fn said(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+/// Whether a program is there and starts.
+pub fn is_installed(program: &str) -> bool {
+    said(program, &["--version"]).is_some()
 }
 
 /// A command as one would type it.

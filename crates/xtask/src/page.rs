@@ -1,9 +1,9 @@
 //! `cargo xtask page`: tests the chat page of pattern 4 in a real browser.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::workspace::Workspace;
-use crate::{Result, cargo, run as run_command};
+use crate::{Result, cargo, is_installed, run as run_command};
 
 /// The browsers that speak Chromium's DevTools protocol, by the names that packages give them.
 const BROWSERS: [&str; 4] = [
@@ -44,12 +44,8 @@ pub fn run(workspace: &Workspace) -> Result {
 fn browser() -> Option<String> {
     let named = std::env::var("CHROMIUM").ok();
     let known = BROWSERS.map(str::to_owned);
-    named.into_iter().chain(known).find(|browser| {
-        let mut version = Command::new(browser);
-        version
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
-    })
+    named
+        .into_iter()
+        .chain(known)
+        .find(|browser| is_installed(browser))
 }

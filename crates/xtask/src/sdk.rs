@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use serde::Deserialize;
 
 use crate::workspace::Workspace;
-use crate::{Result, cargo, run as run_command, say};
+use crate::{Result, cargo, is_installed, run as run_command, say};
 
 /// The only key that the mock accepts here. It is no secret.
 const KEY: &str = "sk-mock";
@@ -115,15 +115,6 @@ fn node(checks: &Path, folder: &Path, latest: bool) -> Result<Option<PathBuf>> {
     let script = folder.join("check.mjs");
     fs::copy(checks.join("check.mjs"), &script)?;
     Ok(Some(script))
-}
-
-fn is_installed(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 fn program(name: &str) -> String {

@@ -19,9 +19,9 @@ use std::time::Instant;
 
 use toml::Table;
 
-use crate::tidy::{Failure, Tree};
+use crate::tidy::{Tree, told};
 use crate::workspace::Workspace;
-use crate::{Result, say, spoken, table, warn};
+use crate::{Result, say, spoken, table};
 
 /// Where they are, in folders of chapters: the form of workshop-runner.
 const FOLDER: &str = "docs/exercises";
@@ -114,7 +114,7 @@ pub fn run(workspace: &Workspace) -> Result {
         }
         failures.extend(same::differing(&tree, exercise));
     }
-    told(failures)?;
+    told("exercises", &failures)?;
 
     builds::formatted(workspace, &exercises)?;
     let folder = workspace.root.join(FOLDER);
@@ -139,7 +139,7 @@ pub fn run(workspace: &Workspace) -> Result {
         &["exercise", "minutes", "as it comes", "with its solution"],
         rows,
     ));
-    told(failures)?;
+    told("exercises", &failures)?;
     builds::clippy(workspace, &copy)?;
     say(format_args!(
         "exercises: all {} are red as they come and green with their solutions, in {}",
@@ -149,21 +149,12 @@ pub fn run(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-fn told(failures: Vec<Failure>) -> Result {
-    for failure in &failures {
-        warn(failure);
-    }
-    match failures.len() {
-        0 => Ok(()),
-        count => Err(format!("exercises: {count} to mend, listed above").into()),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod samples {
     //! One sound exercise, to be broken in one place by each test.
 
     use super::*;
+    use crate::tidy::Failure;
 
     pub(crate) const DIR: &str = "docs/exercises/02_concurrent/01_lazy";
 

@@ -37,23 +37,42 @@ pub fn of(bench: &str, results: &Results) -> Result<Vec<Chart>> {
     own.filter_map(|(_, draw)| draw(results)).collect()
 }
 
+/// A case of a comparison: what it is called in ids, what in the chart, and its colour.
+type Case = (&'static str, &'static str, RGBColor);
+
+/// A bar for the figure of this id, in another unit by `factor`.
+fn bar(results: &Results, id: &str, label: &str, color: RGBColor, factor: f64) -> Option<Bar> {
+    let figure = results.figure(id)?;
+    Some(Bar {
+        label: label.to_owned(),
+        value: figure.value * factor,
+        shown: quote::shown(figure),
+        color,
+    })
+}
+
+/// A bar for each case, of what was measured of all.
+fn bars(results: &Results, of: &str, cases: &[Case], what: &str, factor: f64) -> Option<Vec<Bar>> {
+    let bars = cases.iter().map(|(case, label, color)| {
+        bar(
+            results,
+            &format!("{of}/{case}/{what}"),
+            label,
+            *color,
+            factor,
+        )
+    });
+    bars.collect()
+}
+
 fn four_corners(results: &Results) -> Option<Result<Chart>> {
-    let wall = |version: &str, order: &str| {
-        results.value(&format!("guide/concurrent-requests/{version}/{order}"))
-    };
     let speedup = |version: &str| {
         let id = format!("guide/concurrent-requests/{version}/speedup");
         Some(Unit::Ratio.show(results.value(&id)?))
     };
-    let bar = |label: &str, version: &str, order, color| {
-        let value = wall(version, order)?;
-        let shown = Unit::S.show(value);
-        Some(Bar {
-            label: label.to_owned(),
-            value,
-            shown,
-            color,
-        })
+    let bar = |label: &str, version: &str, order: &str, color| {
+        let id = format!("guide/concurrent-requests/{version}/{order}");
+        bar(results, &id, label, color, 1.0)
     };
     let bars = [
         bar("blocking, in turn", "sync", "in-turn", BLUE)?,
@@ -197,22 +216,19 @@ fn in_flight(results: &Results) -> Option<Result<Chart>> {
 
 fn price(results: &Results) -> Option<Result<Chart>> {
     const SIZE: usize = 1000;
-    let bars = |what: &str, factor: f64| {
-        let ways = [
-            ("bare reqwest, async", "bare-async", GREY),
-            ("async", "async", VERMILION),
-            ("threads", "sync", BLUE),
-        ];
-        let bars = ways.map(|(label, way, color)| {
-            let figure = results.figure(&format!("in-flight/{way}/{SIZE}/{what}"))?;
-            Some(Bar {
-                label: label.to_owned(),
-                value: figure.value * factor,
-                shown: quote::shown(figure),
-                color,
-            })
-        });
-        bars.into_iter().collect::<Option<Vec<_>>>()
+    const WAYS: [Case; 3] = [
+        ("bare-async", "bare reqwest, async", GREY),
+        ("async", "async", VERMILION),
+        ("sync", "threads", BLUE),
+    ];
+    let bars = |what: &str, factor| {
+        bars(
+            results,
+            "in-flight",
+            &WAYS,
+            &format!("{SIZE}/{what}"),
+            factor,
+        )
     };
     let (cpu, memory) = (bars("cpu", 1.0)?, bars("memory", 1.0 / 1024.0)?);
     let ratio = |what: &str| {
@@ -232,16 +248,8 @@ fn price(results: &Results) -> Option<Result<Chart>> {
 }
 
 fn clients(results: &Results) -> Option<Result<Chart>> {
-    let bar = |label: &str, id: &str, color| {
-        let figure = results.figure(&format!("overhead/{id}"))?;
-        let shown = quote::shown(figure);
-        Some(Bar {
-            label: label.to_owned(),
-            value: figure.value,
-            shown,
-            color,
-        })
-    };
+    let bar =
+        |label: &str, id: &str, color| bar(results, &format!("overhead/{id}"), label, color, 1.0);
     let bars = [
         bar("bare reqwest", "async/bare", GREY)?,
         bar("AsyncClient", "async/ours", VERMILION)?,
@@ -330,24 +338,13 @@ fn window(results: &Results) -> Option<Result<Chart>> {
 }
 
 fn contention(results: &Results) -> Option<Result<Chart>> {
-    const KINDS: [(&str, &str, RGBColor); 4] = [
+    const KINDS: [Case; 4] = [
         ("none", "no jitter", VERMILION),
         ("equal", "equal (the guide's)", PURPLE),
         ("full", "full", BLUE),
         ("decorrelated", "decorrelated", GREEN),
     ];
-    let bars = |what: &str| {
-        let bars = KINDS.iter().map(|(kind, label, color)| {
-            let figure = results.figure(&format!("retry/contention/{kind}/{what}"))?;
-            Some(Bar {
-                label: (*label).to_owned(),
-                value: figure.value,
-                shown: figure.unit.show(figure.value),
-                color: *color,
-            })
-        });
-        bars.collect::<Option<Vec<_>>>()
-    };
+    let bars = |what: &str| bars(results, "retry/contention", &KINDS, what, 1.0);
     let (calls, done) = (bars("calls")?, bars("done-after")?);
     let [none, full] = [0, 2].map(|kind| (&calls[kind].shown, &done[kind].shown));
     let title = format!(
@@ -362,7 +359,7 @@ fn contention(results: &Results) -> Option<Result<Chart>> {
 }
 
 fn layers(results: &Results) -> Option<Result<Chart>> {
-    const CASES: [(&str, &str, RGBColor); 7] = [
+    const CASES: [Case; 7] = [
         ("all-layers", "all layers", BLUE),
         ("no-cache", "without the cache", GREY),
         ("no-retry", "without retries", GREY),
@@ -371,18 +368,7 @@ fn layers(results: &Results) -> Option<Result<Chart>> {
         ("no-fallback", "without the fallback", GREY),
         ("none", "without any", VERMILION),
     ];
-    let bars = |what: &str, factor: f64| {
-        let bars = CASES.map(|(case, label, color)| {
-            let figure = results.figure(&format!("resilient-batch/async/{case}/{what}"))?;
-            Some(Bar {
-                label: label.to_owned(),
-                value: figure.value * factor,
-                shown: figure.unit.show(figure.value),
-                color,
-            })
-        });
-        bars.into_iter().collect::<Option<Vec<_>>>()
-    };
+    let bars = |what: &str, factor| bars(results, "resilient-batch/async", &CASES, what, factor);
     let (succeeded, calls) = (bars("succeeded", 100.0)?, bars("calls", 1.0)?);
     let [all, none] = [0, 6].map(|case| (&succeeded[case].shown, &calls[case].shown));
     let title = format!(
@@ -397,23 +383,20 @@ fn layers(results: &Results) -> Option<Result<Chart>> {
 }
 
 fn outage(results: &Results) -> Option<Result<Chart>> {
-    const CASES: [(&str, &str, RGBColor); 4] = [
+    const CASES: [Case; 4] = [
         ("all-layers", "all layers", BLUE),
         ("no-breaker", "without the breaker", GREY),
         ("no-fallback", "without the fallback", GREY),
         ("neither", "without both", VERMILION),
     ];
-    let bars = |what: &str, factor: f64| {
-        let bars = CASES.map(|(case, label, color)| {
-            let figure = results.figure(&format!("resilient-batch/async/outage/{case}/{what}"))?;
-            Some(Bar {
-                label: label.to_owned(),
-                value: figure.value * factor,
-                shown: figure.unit.show(figure.value),
-                color,
-            })
-        });
-        bars.into_iter().collect::<Option<Vec<_>>>()
+    let bars = |what: &str, factor| {
+        bars(
+            results,
+            "resilient-batch/async/outage",
+            &CASES,
+            what,
+            factor,
+        )
     };
     let (succeeded, vain) = (bars("succeeded", 100.0)?, bars("vain", 1.0)?);
     let [all, neither] = [0, 3].map(|case| (&succeeded[case].shown, &vain[case].shown));

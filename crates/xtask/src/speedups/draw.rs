@@ -6,6 +6,8 @@
 //! the colour-blind tell apart, and where lines may cross each has a mark of its own as well.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::SegmentedCoord;
+use plotters::coord::types::{RangedCoordf64, RangedCoordusize};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -82,25 +84,19 @@ pub(super) struct Bar {
     pub(super) color: RGBColor,
 }
 
-/// Bars that lie, so that their names can be read.
-pub(super) fn bars_in(area: &Area<'_>, axis: &str, bars: &[Bar]) -> Result {
-    let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
-    // A letter takes about so much of the width.
-    let letters = bars
-        .iter()
-        .map(|bar| bar.shown.len())
-        .max()
-        .unwrap_or_default();
-    let room = 0.03 + 0.013 * letters as f64;
-    let last = bars.len() - 1;
-    let mut chart = ChartBuilder::on(area);
-    let mut chart = chart
-        // Where two stand one above the other.
-        .margin_top(10)
+/// What lies, so that its name can be read: an axis below, and a row for each name, the first on top.
+fn lying<'a>(
+    area: &Area<'a>,
+    axis: &str,
+    end: f64,
+    labels: &[&str],
+    number: impl Fn(&f64) -> String,
+) -> Result<ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, Rows>>> {
+    let last = labels.len() - 1;
+    let mut chart = ChartBuilder::on(area)
         .x_label_area_size(44)
         .y_label_area_size(190)
-        // The numbers stand behind the bars.
-        .build_cartesian_2d(0.0..most / (1.0 - room), (0..last).into_segmented())?;
+        .build_cartesian_2d(0.0..end, (0..last).into_segmented())?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -110,16 +106,36 @@ pub(super) fn bars_in(area: &Area<'_>, axis: &str, bars: &[Bar]) -> Result {
         .label_style(text(13))
         .axis_desc_style(text(14))
         .x_desc(axis)
-        .x_label_formatter(&|value| apart(&format!("{value}")))
-        .y_labels(bars.len())
+        .x_label_formatter(&number)
+        .y_labels(labels.len())
         .y_label_formatter(&|place| match place {
             // The axis counts from below.
-            SegmentValue::CenterOf(at) => {
-                bars.get(last - at).map_or("", |bar| &bar.label).to_owned()
-            }
+            SegmentValue::CenterOf(at) => labels.get(last - at).copied().unwrap_or("").to_owned(),
             _ => String::new(),
         })
         .draw()?;
+    Ok(chart)
+}
+
+type Rows = SegmentedCoord<RangedCoordusize>;
+
+/// Bars, the first on top.
+pub(super) fn bars_in(area: &Area<'_>, axis: &str, bars: &[Bar]) -> Result {
+    let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
+    // A letter takes about so much of the width.
+    let letters = bars
+        .iter()
+        .map(|bar| bar.shown.len())
+        .max()
+        .unwrap_or_default();
+    let room = 0.03 + 0.013 * letters as f64;
+    let labels: Vec<&str> = bars.iter().map(|bar| bar.label.as_str()).collect();
+    // Where two stand one above the other.
+    let area = area.margin(10, 0, 0, 0);
+    // The numbers stand behind the bars.
+    let mut chart = lying(&area, axis, most / (1.0 - room), &labels, |value| {
+        apart(&format!("{value}"))
+    })?;
     for (at, bar) in bars.iter().rev().enumerate() {
         let mut shape = Rectangle::new(
             [
@@ -148,32 +164,11 @@ pub(super) struct Span {
 /// When each was, the first on top.
 pub(super) fn spans_in(area: &Area<'_>, axis: &str, spans: &[Span]) -> Result {
     let most = spans.iter().map(|span| span.end).fold(0.0, f64::max);
-    let last = spans.len() - 1;
-    let mut chart = ChartBuilder::on(area);
-    let mut chart = chart
-        .x_label_area_size(44)
-        .y_label_area_size(190)
-        // How long each took stands behind it.
-        .build_cartesian_2d(0.0..most * 1.08, (0..last).into_segmented())?;
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .axis_style(GREY)
-        .bold_line_style(GREY.mix(0.35))
-        .light_line_style(TRANSPARENT)
-        .label_style(text(13))
-        .axis_desc_style(text(14))
-        .x_desc(axis)
-        .x_label_formatter(&|time| format!("{time:.1}"))
-        .y_labels(spans.len())
-        .y_label_formatter(&|place| match place {
-            SegmentValue::CenterOf(at) => spans
-                .get(last - at)
-                .map_or("", |span| span.label)
-                .to_owned(),
-            _ => String::new(),
-        })
-        .draw()?;
+    let labels: Vec<&str> = spans.iter().map(|span| span.label).collect();
+    // How long each took stands behind it.
+    let mut chart = lying(area, axis, most * 1.08, &labels, |time| {
+        format!("{time:.1}")
+    })?;
     for (at, span) in spans.iter().rev().enumerate() {
         let mut shape = Rectangle::new(
             [

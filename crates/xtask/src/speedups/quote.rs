@@ -16,7 +16,7 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::results::{Figure, Results};
 use super::unit::apart;
-use crate::tidy::links::resolve;
+use crate::tidy::links::{dir_of, resolve};
 
 /// The page that has a place for each figure.
 pub const PAGE: &str = "docs/src/benchmarks.md";
@@ -32,7 +32,7 @@ pub struct Quote {
 
 /// All that a page quotes. `page` is its path from the root.
 pub fn quotes(page: &str, markdown: &str) -> Vec<Quote> {
-    let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let dir = dir_of(page);
     let mut quotes = Vec::new();
     let mut open: Option<Quote> = None;
     for (event, place) in Parser::new(markdown).into_offset_iter() {

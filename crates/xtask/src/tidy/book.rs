@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
-use super::links::resolve;
+use super::links::{dir_of, links, resolve};
 use super::{Failure, Tree};
 
 /// Where the book's pages are.
@@ -23,7 +23,7 @@ pub fn missing(tree: &Tree) -> Vec<Failure> {
     for (page, text) in pages(tree) {
         for include in includes(text) {
             let (file, anchor) = include.split_once(':').unwrap_or((include, ""));
-            let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
+            let dir = dir_of(page);
             let code = resolve(dir, file).and_then(|path| tree.files.get(&path));
             let wrong = match code {
                 None => format!("it includes {file}, which is not there"),
@@ -77,7 +77,7 @@ pub fn unlisted(tree: &Tree) -> Vec<Failure> {
 pub fn partless(tree: &Tree) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (page, text) in pages(tree) {
-        let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let dir = dir_of(page);
         for link in links(text).filter(|link| !link.contains("://")) {
             let Some((path, part)) = link.split_once('#') else {
                 continue;
@@ -197,13 +197,6 @@ fn is_header(line: &str) -> bool {
 fn pages(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     let files = tree.files_below(PAGES.to_owned());
     files.filter(|(path, _)| path.ends_with(".md"))
-}
-
-fn links(markdown: &str) -> impl Iterator<Item = String> {
-    Parser::new(markdown).filter_map(|event| match event {
-        Event::Start(Tag::Link { dest_url, .. }) => Some(dest_url.into_string()),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub fn dead(tree: &Tree) -> Vec<Failure> {
         if !path.ends_with(".md") {
             continue;
         }
-        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let dir = dir_of(path);
         for link in links(text).filter(|link| is_relative(link)) {
             let there = resolve(dir, &link).is_some_and(|target| {
                 tree.files.contains_key(&target)
@@ -84,6 +84,11 @@ pub fn in_list_after(markdown: &str, words: &str) -> Vec<String> {
     links
 }
 
+/// The folder that a file is in; "" for one of the root.
+pub fn dir_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
 /// What a relative link in a file of `dir` leads to, from the root; none if it leaves the root.
 pub fn resolve(dir: &str, link: &str) -> Option<String> {
     let path = link.split(['#', '?']).next().unwrap_or_default();
@@ -99,7 +104,7 @@ pub fn resolve(dir: &str, link: &str) -> Option<String> {
 }
 
 /// Every link and image of a page, each once.
-fn links(markdown: &str) -> impl Iterator<Item = String> {
+pub fn links(markdown: &str) -> impl Iterator<Item = String> {
     let links = Parser::new(markdown).filter_map(|event| match event {
         Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
             Some(dest_url.into_string())

@@ -105,14 +105,23 @@ pub fn run(workspace: &Workspace) -> Result {
     ];
     let failures = rules.iter().flat_map(|rule| rule(&tree));
     let failures: Vec<Failure> = twins::too_far(&twins).into_iter().chain(failures).collect();
-    for failure in &failures {
+    told("tidy", &failures)?;
+    say(format_args!("tidy: {} rules hold", rules.len() + 1));
+    Ok(())
+}
+
+/// Prints each failure on stderr.
+///
+/// # Errors
+/// When there is one. The error says how many a chore has found.
+pub fn told(chore: &str, failures: &[Failure]) -> Result {
+    for failure in failures {
         warn(failure);
     }
     match failures.len() {
-        0 => say(format_args!("tidy: {} rules hold", rules.len() + 1)),
-        count => return Err(format!("tidy: {count} to mend, listed above").into()),
+        0 => Ok(()),
+        count => Err(format!("{chore}: {count} to mend, listed above").into()),
     }
-    Ok(())
 }
 
 impl Tree {
