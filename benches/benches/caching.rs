@@ -76,7 +76,7 @@ fn count_by_popularity(output: &mut Output, mock: &MockProcess) {
     worth(output, "sync/zipf", mock, |prompt| {
         generate_text(&sync, &cache, prompt)
     });
-    let cache = runtime.block_on(AsyncCache::open(&Place::Memory, TTL));
+    let cache = AsyncCache::open(&Place::Memory, TTL);
     worth(output, "async/zipf", mock, |prompt| {
         runtime.block_on(generate_text_async(&client, &cache, prompt))
     });
@@ -174,7 +174,7 @@ fn count_stampede(output: &mut Output, mock: &MockProcess) {
     };
     let cache = Cache::open(&Place::Memory, TTL);
     output.row(&[calls("sync", &|| stampede(&sync, &cache, PROMPT))]);
-    let cache = runtime.block_on(AsyncCache::open(&Place::Memory, TTL));
+    let cache = AsyncCache::open(&Place::Memory, TTL);
     output.row(&[calls("async", &|| {
         runtime.block_on(stampede_async(&client, &cache, PROMPT));
     })]);
@@ -216,7 +216,7 @@ fn bench(criterion: &mut Criterion, mock: &MockProcess) {
         });
         // The file is one process's, and one cache's.
         drop(cache);
-        let cache = runtime.block_on(AsyncCache::open(&place, TTL));
+        let cache = AsyncCache::open(&place, TTL);
         let hit = || {
             let answer = runtime.block_on(cache.chat(&key, || client.chat(&request)));
             answer.expect("the mock answers").is_cached()
@@ -245,7 +245,7 @@ fn bench(criterion: &mut Criterion, mock: &MockProcess) {
         b.iter(|| stampede(&sync, &cache, &prompts.next().expect("they never end")));
     });
     let mut prompts = (0..).map(|n| format!("{PROMPT}, in {n} words"));
-    let cache = runtime.block_on(AsyncCache::open(&Place::Memory, TTL));
+    let cache = AsyncCache::open(&Place::Memory, TTL);
     group.bench_function(BenchmarkId::new("async/stampede", CROWD), |b| {
         b.iter(|| {
             let prompt = prompts.next().expect("they never end");

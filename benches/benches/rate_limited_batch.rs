@@ -13,7 +13,7 @@ use std::time::Duration;
 use benches::runtime;
 use criterion::{Criterion, Throughput};
 use futures::future::join_all;
-use rate_limited_batch::{AsyncLimiter, Feedback, Limiter, Limits, Turn, Window};
+use rate_limited_batch::{Admission, AsyncLimiter, Feedback, Limiter, Limits, Window};
 
 /// How many wait for each other, as tasks and as threads.
 const TASKS: u64 = 1000;
@@ -37,19 +37,19 @@ fn bench(criterion: &mut Criterion) {
         b.iter(|| {
             now += TICK;
             let ticket = window.enter(0).expect("a window holds it");
-            assert_eq!(window.poll(ticket, now), Turn::Go);
+            assert_eq!(window.poll(ticket, now), Admission::Go);
             window.finished(ticket, &Feedback::default(), now);
         });
     });
 
     let sync = Limiter::new(plenty(NonZeroUsize::MAX));
     group.bench_function("sync/alone", |b| {
-        b.iter(|| drop(sync.enter(0).expect("a window holds it")));
+        b.iter(|| drop(sync.acquire(0).expect("a window holds it")));
     });
     let runtime = runtime();
     let limiter = AsyncLimiter::new(plenty(NonZeroUsize::MAX));
     group.bench_function("async/alone", |b| {
-        let grant = async || drop(limiter.enter(0).await.expect("a window holds it"));
+        let grant = async || drop(limiter.acquire(0).await.expect("a window holds it"));
         b.iter(|| runtime.block_on(grant()));
     });
 
@@ -59,7 +59,7 @@ fn bench(criterion: &mut Criterion) {
     group.bench_function("sync/with-waiters", |b| {
         let work = || {
             for _ in 0..TURNS {
-                drop(sync.enter(0).expect("a window holds it"));
+                drop(sync.acquire(0).expect("a window holds it"));
             }
         };
         b.iter(|| {
@@ -72,10 +72,10 @@ fn bench(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(TASKS));
     group.bench_function("async/with-waiters", |b| {
         let work = async || {
-            let slot = limiter.enter(0).await.expect("a window holds it");
+            let permit = limiter.acquire(0).await.expect("a window holds it");
             // So that the others queue up before this one is done.
             tokio::task::yield_now().await;
-            drop(slot);
+            drop(permit);
         };
         b.iter(|| runtime.block_on(join_all((0..TASKS).map(|_| work()))));
     });

@@ -50,6 +50,7 @@ pub struct BareAnswer {
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "decoding them is the work to compare")]
 struct Choice {
+    index: i64,
     message: Message,
     finish_reason: String,
 }
@@ -58,7 +59,10 @@ struct Choice {
 #[expect(dead_code, reason = "decoding them is the work to compare")]
 struct Message {
     role: String,
-    content: String,
+    content: Option<String>,
+    refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Vec<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,12 +70,27 @@ struct Message {
 struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "decoding them is the work to compare")]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "decoding them is the work to compare")]
+struct CompletionDetails {
+    reasoning_tokens: u64,
 }
 
 impl BareAnswer {
     /// How long the text is, in bytes.
     pub fn length(&self) -> usize {
-        self.choices[0].message.content.len()
+        let content = &self.choices[0].message.content;
+        content.as_ref().expect("the mock writes a text").len()
     }
 }
 

@@ -30,12 +30,21 @@ pub fn runtime() -> Runtime {
 }
 
 /// What one run cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     /// CPU time of this process, all threads, user and system.
     pub cpu: Duration,
     /// Time on the wall.
     pub wall: Duration,
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
+        costs.fold(Cost::default(), |sum, cost| Cost {
+            cpu: sum.cpu + cost.cpu,
+            wall: sum.wall + cost.wall,
+        })
+    }
 }
 
 /// Measures one run.

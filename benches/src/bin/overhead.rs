@@ -1,5 +1,8 @@
 //! What our clients cost over bare reqwest: CPU a chat call, 64 in flight, no latency.
 //! `cargo run --release -p benches --bin overhead`
+//!
+//! Each measurement is made in slices of some 50 ms, by turns with its peer's. A machine that is shared
+//! changes its pace from one second to the next, and so that does the same to both.
 
 use std::thread;
 
@@ -13,14 +16,20 @@ use futures::future::join_all;
 
 const IN_FLIGHT: usize = 64;
 
+/// The slices of one measurement.
+const SLICES: usize = 20;
+
+/// A call in each slice for each that is in flight.
+const AT_LEAST: i64 = (IN_FLIGHT * SLICES) as i64;
+
 /// CPU a chat call of our clients and of bare reqwest, 64 in flight, no latency
 #[derive(Parser)]
 struct Arguments {
     /// How often each is measured, in turn with its peer
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pairs: u16,
     /// How many calls each measurement is of
-    #[arg(long, value_name = "N", default_value_t = 32_000, value_parser = clap::value_parser!(u32).range(64..))]
+    #[arg(long, value_name = "N", default_value_t = 32_000, value_parser = clap::value_parser!(u32).range(AT_LEAST..))]
     calls: u32,
     /// Print a line of JSON a figure
     #[arg(long)]
@@ -30,7 +39,10 @@ struct Arguments {
 fn main() {
     serve_if_asked(|mock| mock);
     let Arguments { pairs, calls, json } = Arguments::parse();
-    let (pairs, calls) = (usize::from(pairs), calls as usize / IN_FLIGHT * IN_FLIGHT);
+    let (pairs, calls) = (
+        usize::from(pairs),
+        calls as usize / SLICES / IN_FLIGHT * IN_FLIGHT * SLICES,
+    );
     let mock = MockProcess::start().expect("this program can start itself");
     let mut output = Output::new(json);
     output.title(format_args!(
@@ -41,24 +53,32 @@ fn main() {
     let peer = Bare::new(&mock.base_url);
     // A connection lives on the runtime that opened it, so each contestant keeps one of its own.
     let (our_runtime, peer_runtime) = (runtime(), runtime());
+    let slice = calls / SLICES;
     let costs = in_pairs(
-        pairs,
-        || our_runtime.block_on(at_once(calls, async || ask_async(&ours).await)),
-        || peer_runtime.block_on(at_once(calls, async || peer.ask().await)),
+        pairs * SLICES,
+        || our_runtime.block_on(at_once(slice, async || ask_async(&ours).await)),
+        || peer_runtime.block_on(at_once(slice, async || peer.ask().await)),
     );
     report(&mut output, "async", calls, &costs);
 
     let ours = SyncClient::new(mock.config()).expect("a client can be built");
     let peer = BareBlocking::new(&mock.base_url);
     let costs = in_pairs(
-        pairs,
-        || on_threads(calls, || ask(&ours)),
-        || on_threads(calls, || peer.ask()),
+        pairs * SLICES,
+        || on_threads(slice, || ask(&ours)),
+        || on_threads(slice, || peer.ask()),
     );
     report(&mut output, "sync", calls, &costs);
 }
 
-fn report(output: &mut Output, version: &str, calls: usize, costs: &[(Cost, Cost)]) {
+fn report(output: &mut Output, version: &str, calls: usize, slices: &[(Cost, Cost)]) {
+    let costs: Vec<(Cost, Cost)> = slices
+        .chunks(SLICES)
+        .map(|pair| {
+            let (ours, peer): (Vec<_>, Vec<_>) = pair.iter().copied().unzip();
+            (ours.into_iter().sum(), peer.into_iter().sum())
+        })
+        .collect();
     let micros = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6 / calls as f64;
     let figure = |name: &str, unit, of: &dyn Fn(&(Cost, Cost)) -> f64| {
         let id = format!("overhead/{version}/{name}");

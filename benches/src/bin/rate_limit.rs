@@ -129,7 +129,8 @@ struct Outcome {
     refused: usize,
     /// Whatever else went wrong.
     failed: usize,
-    /// The ideal time over the time it took.
+    /// What was answered in a time, in proportion to what the limit permits in it. (A refusal is no
+    /// answer: whoever sends too much is not ahead.)
     share: f64,
 }
 
@@ -195,13 +196,19 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
         false => load.window * (load.prompts / load.requests) + LATENCY,
     };
     let fullest = fullest_window(log.iter().map(Seen::arrived), load.window);
+    let with = |status| {
+        log.iter()
+            .filter(|seen| seen.status == Some(status))
+            .count()
+    };
+    let answered = with(200) as f64 / f64::from(load.prompts);
     Outcome {
         arrived: log.len(),
         fullest,
         over: usize::from(fullest > load.requests as usize),
-        refused: log.iter().filter(|seen| seen.status == Some(429)).count(),
+        refused: with(429),
         failed,
-        share: ideal.as_secs_f64() / took.as_secs_f64(),
+        share: answered * ideal.as_secs_f64() / took.as_secs_f64(),
     }
 }
 

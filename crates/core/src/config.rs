@@ -8,7 +8,8 @@ use reqwest::Url;
 use crate::Error;
 use crate::protocol::stream::FinishPolicy;
 
-/// The chat model where none is named: current, cheap, and it accepts a temperature.
+/// The chat model where none is named: it is cheap, and accepts a temperature, which models that
+/// reason refuse. Providers retire models: look at OpenAI's list of deprecations before you rely on it.
 pub const DEFAULT_MODEL: &str = "gpt-4o-mini";
 
 /// The embedding model where none is named.

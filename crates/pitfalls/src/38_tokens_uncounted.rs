@@ -41,7 +41,7 @@ fn sent(limits: Limits) -> (usize, usize) {
         let limiter = AsyncLimiter::new(limits);
         for _ in 0..10 {
             // Whoever has no place now would wait for one.
-            let Ok(_slot) = limiter.enter_within(cost, secs(0)).await else {
+            let Ok(_permit) = limiter.acquire_within(cost, secs(0)).await else {
                 continue;
             };
             sent += 1;

@@ -19,6 +19,8 @@ pub mod block_on;
 pub mod blocking_client;
 #[path = "45_cache_outage.rs"]
 pub mod cache_outage;
+#[path = "53_cache_without_bound.rs"]
+pub mod cache_without_bound;
 #[path = "29_cached_error.rs"]
 pub mod cached_error;
 #[path = "10_check_then_act.rs"]
@@ -47,6 +49,8 @@ pub mod full_buffer;
 pub mod head_of_line;
 #[path = "34_key_in_debug.rs"]
 pub mod key_in_debug;
+#[path = "52_key_per_attempt.rs"]
+pub mod key_per_attempt;
 #[path = "03_lazy_futures.rs"]
 pub mod lazy_futures;
 #[path = "08_limit_zero.rs"]
@@ -111,6 +115,8 @@ pub mod unversioned_key;
 pub mod utf8_by_chunk;
 #[path = "36_wall_clock.rs"]
 pub mod wall_clock;
+#[path = "54_what_is_left.rs"]
+pub mod what_is_left;
 
 use std::fmt;
 
@@ -235,7 +241,7 @@ pub const PITFALLS: &[Pitfall] = &[
     pitfall(39, "Errors kept as text", error_as_text::both, "Keep the type of an error: decisions need it, and text is for people."),
     pitfall(40, "Reading on after the end", past_done::both, "The answer is over when the stream says so: stop there, and close."),
     pitfall(41, "A buffer that has to be full", full_buffer::both, "Hand out what a read brings, and do not wait for more."),
-    pitfall(42, "A reader that outlives its user", reader_left_behind::both, "Drop the stream when its user has gone: the server stops, and so does the bill."),
+    pitfall(42, "A reader that outlives its user", reader_left_behind::both, "Drop the stream when its user has gone: its connection closes, and a server that notices stops."),
     pitfall(43, "Only text is kept of a stream", tool_calls_dropped::both, "Match on every kind of event: a stream may bring calls, a refusal, an end."),
     pitfall(44, "A cache key without a version", unversioned_key::both, "Put a version into the key, and change it with the form of the entries."),
     pitfall(45, "A cache outage stops the service", cache_outage::both, "A lookup that fails is a miss, with a warning."),
@@ -245,4 +251,7 @@ pub const PITFALLS: &[Pitfall] = &[
     pitfall(49, "A schedule stated without its jitter", stated_schedule::both, "Say the range of each pause, or spread it around what you say."),
     pitfall(50, "A retry after the first token", retry_mid_stream::both, "Once something is shown, report the error: no retry."),
     pitfall(51, "The text taken for the answer", text_of_a_tool_call::both, "Look at the finish reason before you take the text."),
+    pitfall(52, "A retry that pays twice", key_per_attempt::both, "Draw the idempotency key once, and send it with every attempt."),
+    pitfall(53, "A cache without a bound", cache_without_bound::both, "Limit the bytes of all entries together: a time to live is no bound."),
+    pitfall(54, "Deaf to what the server says is left", what_is_left::both, "Hand the limiter what each answer says is left."),
 ];

@@ -214,7 +214,7 @@ fn completed() -> Vec<Completed> {
         }),
         ("6 async", 0.3, |lab| {
             lab.runtime.block_on(async {
-                let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG).await;
+                let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
                 for prompt in PROMPTS.repeat(2) {
                     let _ = caching::generate_text_async(&lab.awaited, &cache, prompt).await;
                 }
@@ -244,7 +244,7 @@ fn completed() -> Vec<Completed> {
         }),
         ("8 async", 0.3, |lab| {
             lab.runtime.block_on(async {
-                let layers = async_layers(lab).await;
+                let layers = async_layers(lab);
                 let mut done = Vec::new();
                 for job in &jobs() {
                     done.push(layers.answer(job).await);
@@ -350,7 +350,6 @@ fn unknown() -> Vec<Unknown> {
         }),
         ("6 async, called off", Script::NeverAnswers, 1, |lab| {
             let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
-            let cache = lab.runtime.block_on(cache);
             let answer = caching::generate_text_async(&lab.awaited, &cache, PROMPTS[0]);
             lab.call_off(answer, 1);
         }),
@@ -373,7 +372,7 @@ fn unknown() -> Vec<Unknown> {
         }),
         ("8 async, cut", Script::CutBody, 1, |lab| {
             lab.runtime.block_on(async {
-                let layers = async_layers(lab).await;
+                let layers = async_layers(lab);
                 unknown_cost(&layers.answer(&jobs()[0]).await);
             });
         }),
@@ -398,10 +397,10 @@ fn layers(
     resilient_batch::Layers::new(rules(), cache, limiter, clock, call)
 }
 
-async fn async_layers(
+fn async_layers(
     lab: &Lab,
 ) -> resilient_batch::AsyncLayers<impl AsyncFn(&ChatRequest, CallOptions) -> Answered> {
-    let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG).await;
+    let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
     let limiter = rate_limited_batch::AsyncLimiter::new(limits());
     let call = async |request: &ChatRequest, options: CallOptions| {
         lab.awaited.with(options)?.chat(request).await

@@ -27,6 +27,7 @@ pub mod page;
 pub mod doctor;
 
 pub mod code;
+pub mod packages;
 pub mod redis;
 pub mod table;
 pub mod workspace;
@@ -52,8 +53,19 @@ pub fn warn(line: impl Display) {
 }
 
 /// The cargo that runs us, so that `cargo +nightly xtask test` tests with nightly.
+///
+/// It is not told what cargo has told us of xtask. Build scripts look at some of it (ring's does), and
+/// would run again, with all that needs them, when somebody calls cargo by itself.
 pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut command =
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Runs a command to its end and makes a failure of it an error that names the command.
@@ -110,6 +122,15 @@ pub fn spoken(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_is_told_nothing_of_xtask() {
+        // The tests are started by cargo as well.
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        let command = cargo();
+        let removed = |name: &str| command.get_envs().any(|it| it == (name.as_ref(), None));
+        assert!(removed("CARGO_PKG_NAME") && removed("CARGO_MANIFEST_DIR"));
+    }
 
     #[test]
     fn a_command_is_named_without_its_path() {

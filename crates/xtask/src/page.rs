@@ -1,7 +1,6 @@
 //! `cargo xtask page`: tests the chat page of pattern 4 in a real browser.
 
-use std::process::Command;
-
+use crate::packages::{self, Package};
 use crate::workspace::Workspace;
 use crate::{Result, cargo, is_installed, run as run_command};
 
@@ -13,10 +12,13 @@ const BROWSERS: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// The last line is Debian's package, and a font: without one there is nothing to see on its pictures.
-const INSTALL: &str = r#"[ "$(id -u)" = 0 ] || sudo="sudo -n"
-$sudo apt-get update
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-liberation"#;
+/// Debian's brings no font along, and without one there is nothing to see on a page.
+const PACKAGE: Package = Package {
+    apt_get: "chromium fonts-liberation",
+    dnf: "chromium",
+    brew: "--cask chromium",
+    service: None,
+};
 
 /// Runs the tests that drive a browser; installs one where it is missing.
 ///
@@ -26,9 +28,12 @@ pub fn run(workspace: &Workspace) -> Result {
     let browser = match browser() {
         Some(browser) => browser,
         None => {
-            run_command(Command::new("sh").args(["-c", INSTALL]))
-                .map_err(|error| format!("{error}; install chromium, and run this again"))?;
-            browser().ok_or("chromium is installed, and does not start")?
+            let failed = packages::install(&PACKAGE).err();
+            let reason = failed.map_or("it does not start".into(), |error| error.to_string());
+            browser().ok_or(format!(
+                "the chat page is tested in a Chromium, and there is none: {reason}; install \
+                 chromium, and run this again"
+            ))?
         }
     };
     let test = "test --locked -p streaming --features browser-tests --test page";

@@ -3,15 +3,14 @@
 //!
 //! Not the server that may run on this machine already: that one holds somebody's data.
 
-use std::env::{self, consts::EXE_SUFFIX};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Result as IoResult};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::{Result, run, warn};
+use crate::Result;
+use crate::packages::{self, Package, find};
 
 /// A running server, which ends with this value, and with this process however that ends.
 #[derive(Debug)]
@@ -42,36 +41,13 @@ const READY: &str = "Ready to accept connections";
 /// What it logs when another has its port.
 const TAKEN: &str = "Address already in use";
 
-/// A package manager, and how it installs the server.
-struct Manager {
-    program: &'static str,
-    needs_root: bool,
-    commands: &'static [&'static str],
-}
-
-/// In this order, because a Linux machine may have brew beside its own.
-const MANAGERS: [Manager; 3] = [
-    Manager {
-        program: "apt-get",
-        needs_root: true,
-        // The lists are old or empty on many a machine. And without the variable some ask which
-        // services they shall restart.
-        commands: &[
-            "apt-get update",
-            "env DEBIAN_FRONTEND=noninteractive apt-get install --yes redis-server",
-        ],
-    },
-    Manager {
-        program: "dnf",
-        needs_root: true,
-        commands: &["dnf install --assumeyes redis"],
-    },
-    Manager {
-        program: "brew",
-        needs_root: false,
-        commands: &["brew install redis"],
-    },
-];
+/// What it is called where.
+const PACKAGE: Package = Package {
+    apt_get: "redis-server",
+    dnf: "redis",
+    brew: "redis",
+    service: Some("redis-server"),
+};
 
 impl Redis {
     /// Starts a server on a free port of 127.0.0.1; installs the program first where it is missing.
@@ -153,22 +129,10 @@ fn wait_until_ready(stdout: ChildStdout) -> IoResult<Option<String>> {
 
 /// Installs the server and says where its program is.
 fn install() -> Result<PathBuf> {
-    let is_here = |program: &str| find(program).is_some();
-    let commands = commands(is_here, is_root(), sudo_works(), is_booted_by_systemd());
-    let mut reason = match commands {
-        None => "no package manager that we could use is here".into(),
-        Some(_) => String::new(),
-    };
-    for command in commands.iter().flatten() {
-        let mut words = command.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        // Some fail for a reason of their own, such as a list of packages that can't be reached: what
-        // counts is whether the program is there in the end.
-        if let Err(error) = run(command.args(words)) {
-            reason = error.to_string();
-            warn(format_args!("{reason}"));
-        }
-    }
+    let failed = packages::install(&PACKAGE).err();
+    // Some managers fail for a reason of their own, such as a list of packages that can't be reached:
+    // what counts is whether the program is there in the end.
+    let reason = failed.map_or(String::new(), |error| error.to_string());
     find("redis-server").ok_or_else(|| how_to(&reason).into())
 }
 
@@ -180,95 +144,4 @@ fn how_to(reason: &str) -> String {
          dnf install redis; macOS: brew install redis) and run this again, or run `cargo test`, \
          which tests everything else"
     )
-}
-
-/// The commands that install the server, or none where nothing here can.
-fn commands(
-    is_here: impl Fn(&str) -> bool,
-    root: bool,
-    sudo: bool,
-    systemd: bool,
-) -> Option<Vec<String>> {
-    let manager = MANAGERS.iter().find(|manager| {
-        let allowed = match manager.needs_root {
-            true => root || sudo,
-            // brew refuses to run as root.
-            false => !root,
-        };
-        allowed && is_here(manager.program)
-    })?;
-    let before = match manager.needs_root && !root {
-        // Not without `-n`: CI has nobody to type a password.
-        true => "sudo -n ",
-        false => "",
-    };
-    let mut commands: Vec<_> = manager.commands.iter().map(ToString::to_string).collect();
-    // Debian's package starts a service too, which nobody has asked for. In a container it can't.
-    if manager.program == "apt-get" && systemd {
-        commands.push("systemctl disable --now redis-server".into());
-    }
-    Some(commands.iter().map(|it| format!("{before}{it}")).collect())
-}
-
-/// As `man sd_booted` says.
-fn is_booted_by_systemd() -> bool {
-    Path::new("/run/systemd/system").is_dir()
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
-/// Whether it needs no password.
-fn sudo_works() -> bool {
-    let output = Command::new("sudo").args(["-n", "true"]).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
-/// Where a program is, by PATH.
-fn find(program: &str) -> Option<PathBuf> {
-    find_on(&env::var_os("PATH")?, program)
-}
-
-fn find_on(path: &OsStr, program: &str) -> Option<PathBuf> {
-    let name = format!("{program}{EXE_SUFFIX}");
-    let found = env::split_paths(path)
-        .map(|folder| folder.join(&name))
-        .find(|file| file.is_file())?;
-    // PATH may hold relative folders, and each test runs in the folder of its package.
-    std::path::absolute(found).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // What is installed with which rights is in tests/redis.rs, where the programs are played.
-
-    #[test]
-    fn the_service_that_comes_with_debians_package_is_stopped() {
-        let stop = |manager: &str, systemd| {
-            let commands = commands(|program| program == manager, false, true, systemd);
-            commands.and_then(|commands| commands.last().cloned())
-        };
-        let stopped = stop("apt-get", true).expect("apt-get can");
-        assert_eq!(stopped, "sudo -n systemctl disable --now redis-server");
-        assert!(
-            !stop("apt-get", false)
-                .expect("it can")
-                .contains("systemctl")
-        );
-        assert!(!stop("dnf", true).expect("it can").contains("systemctl"));
-    }
-
-    // Elsewhere a program's name has an ending, which this file has not.
-    #[cfg(unix)]
-    #[test]
-    fn a_program_is_where_path_says_and_its_place_is_absolute() {
-        let path = env::join_paths(["no-such-folder", "src"]).expect("no colon is in them");
-        let here = find_on(&path, "redis.rs").expect("it is there");
-        assert!(here.is_absolute() && here.ends_with("src/redis.rs"));
-        assert_eq!(find_on(&path, "redis-server"), None);
-    }
 }

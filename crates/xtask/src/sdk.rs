@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::packages::{self, Package};
 use crate::workspace::Workspace;
 use crate::{Result, cargo, is_installed, run as run_command, say};
 
@@ -78,6 +79,14 @@ fn python(checks: &Path, folder: &Path, latest: bool) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// Debian parts it from Python.
+const VENV: Package = Package {
+    apt_get: "python3-venv",
+    dnf: "python3",
+    brew: "python",
+    service: None,
+};
+
 fn make_environment(folder: &Path) -> Result {
     let make = || {
         let mut command = Command::new(if cfg!(windows) { "python" } else { "python3" });
@@ -86,8 +95,7 @@ fn make_environment(folder: &Path) -> Result {
     let Err(error) = make() else { return Ok(()) };
     // On a machine of CI's we may install; on a person's we only say what is missing.
     if std::env::var_os("CI").is_some() {
-        run_command(Command::new("apt-get").arg("update"))?;
-        run_command(Command::new("apt-get").args(["install", "--yes", "python3-venv"]))?;
+        packages::install(&VENV)?;
         return make();
     }
     Err(format!(

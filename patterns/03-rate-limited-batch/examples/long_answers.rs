@@ -43,7 +43,7 @@ pub(crate) fn run(policy: Policy, counted: fn(sent: Duration) -> Duration) -> (f
         });
         let (start, server) = (Instant::now(), Mutex::new(Vec::new()));
         join_all((0..PROMPTS).map(async |_| {
-            let slot = limiter.enter(0).await.expect("a window holds it");
+            let permit = limiter.acquire(0).await.expect("a window holds it");
             let sent = start.elapsed();
             let arrived = sent + counted(sent);
             server.lock().expect("nobody panics").push(arrived);
@@ -51,10 +51,10 @@ pub(crate) fn run(policy: Policy, counted: fn(sent: Duration) -> Duration) -> (f
             let head = counted(sent).max(HEAD);
             sleep(head).await;
             if policy == Policy::Head {
-                slot.seen();
+                permit.seen();
             }
             sleep(ANSWER - head).await;
-            slot.finish(&Feedback::default());
+            permit.finish(&Feedback::default());
         }))
         .await;
         // The first window's worth goes at once, the last one when all the others' are over.

@@ -1,30 +1,37 @@
 //! A rate-limited batch, awaited. Diff this file with `sync.rs`: only the waiting differs.
 
-use ai_core::{AsyncClient, Error};
+use std::panic::AssertUnwindSafe;
 
-use crate::batch::{self, Answer, Batch, Failure, Item};
+use ai_core::AsyncClient;
+use futures::FutureExt;
+
+use crate::batch::{self, Batch, Ended, Failure, Item};
 use crate::limiter_async::Limiter;
 
 /// Processes one prompt when it is its turn.
 ///
-/// Dropping the future gives its place in the queue back, or ends the call.
-pub async fn process_single<'a, F: Future<Output = Result<Answer, Error>>>(
+/// A call that panics is a failure of its prompt alone. Dropping the future gives up its place in
+/// the queue, or ends the call.
+pub async fn process_single<'a, F: Future<Output = Ended>>(
     limiter: &Limiter,
     prompt: &'a str,
     call: impl FnOnce(&'a str) -> F,
 ) -> Item {
     let entered = limiter.now();
-    let slot = limiter.enter(batch::most_tokens(prompt)).await;
+    let permit = limiter.acquire(batch::most_tokens(prompt)).await;
     let waited = limiter.now() - entered;
-    let result = match slot {
-        Ok(slot) => {
-            let result = call(prompt).await;
+    let result = match permit {
+        Ok(permit) => {
+            // Only the limiter lives on after a panic, and it holds no half-made state.
+            let call = async { call(prompt).await };
+            let ended = AssertUnwindSafe(call).catch_unwind().await;
+            let (result, feedback) = batch::sort_out(ended);
             // The call returns after the last byte, which is later than the first evidence. The
             // slot lives a little longer than it must: safe, and it costs no more than the body.
-            slot.finish(&batch::feedback(&result));
-            result.map(|answer| answer.text).map_err(Failure::Call)
+            permit.finish(&feedback);
+            result
         }
-        Err(error) => Err(Failure::NoSlot(error)),
+        Err(error) => Err(Failure::Acquire(error)),
     };
     Item {
         prompt: prompt.to_owned(),
@@ -35,7 +42,7 @@ pub async fn process_single<'a, F: Future<Output = Result<Answer, Error>>>(
 }
 
 /// Processes all prompts, and returns the items in their order.
-pub async fn process_batch<'a, F: Future<Output = Result<Answer, Error>>>(
+pub async fn process_batch<'a, F: Future<Output = Ended>>(
     limiter: &Limiter,
     prompts: &'a [impl AsRef<str>],
     call: impl Fn(&'a str) -> F,
@@ -46,12 +53,10 @@ pub async fn process_batch<'a, F: Future<Output = Result<Answer, Error>>>(
     Batch { items: items.await }
 }
 
-/// The call of this lesson: asks for an answer of at most [`MAX_TOKENS`](crate::MAX_TOKENS).
-///
-/// # Errors
-/// Those of the client, and [`Error::Unfinished`] for an answer that is not whole.
-pub async fn ask(client: &AsyncClient, prompt: &str) -> Result<Answer, Error> {
+/// The call of this lesson: asks for an answer of at most [`MAX_TOKENS`](crate::MAX_TOKENS). An answer
+/// that is not whole is an [`Error::Unfinished`](ai_core::Error::Unfinished).
+pub async fn ask(client: &AsyncClient, prompt: &str) -> Ended {
     let request = batch::request(client.config(), prompt);
-    let reply = client.chat(&request).await?;
-    Answer::new(reply, client.config())
+    let result = client.chat(&request).await;
+    Ended::new(result, client.config().finish_policy)
 }

@@ -1,45 +1,26 @@
 //! What goes into a batch and what comes out: pure, and shared by both versions.
 
+use std::any::Any;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use ai_core::{ChatRequest, ChatResponse, Config, Error, Reply};
+use ai_core::{ChatRequest, ChatResponse, Config, Error, FinishPolicy, Reply};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::feedback::Feedback;
-use crate::limits::{Limits, NoSlot};
+use crate::limits::AcquireError;
 
 /// The guide's limit.
 pub const REQUESTS_PER_MINUTE: u32 = 60;
 
-/// The guide's `batch_size`: how many requests are under way at one time.
-pub const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
-
-/// The most tokens an answer may have. Each request says so, or nobody could tell beforehand how
-/// many it will cost.
+/// The most tokens an answer may have. Each request says so, or the limiter could not tell
+/// beforehand how many it will cost.
 pub const MAX_TOKENS: u32 = 512;
 
 /// The guide's prompts, asked when no others are given.
 pub fn topics() -> Vec<String> {
     (0..100).map(|i| format!("Summarize topic {i}")).collect()
-}
-
-impl Limits {
-    /// So many requests in any window of this length, the guide's ten at a time, and no limit on
-    /// tokens.
-    pub fn new(requests: u32, length: Duration) -> Limits {
-        Limits {
-            requests,
-            tokens: None,
-            concurrency: BATCH_SIZE,
-            length,
-            margin: None,
-            paced: false,
-            trued_up: false,
-        }
-    }
 }
 
 /// What became of one prompt: the guide's dict, with typed errors, and with the two times apart.
@@ -58,11 +39,14 @@ pub struct Item {
 /// Why a prompt has no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
-    /// It was not sent.
-    NoSlot(NoSlot),
+    /// There was no permit for it, and so it was not sent.
+    Acquire(AcquireError),
     /// The call failed. It is not tried again: that is pattern 7's business, and each attempt must
     /// queue up again.
     Call(Error),
+    /// The code that made the call panicked with this message. That is a bug in one call, and the
+    /// answers to the other prompts have been paid for: they are kept.
+    Panicked(String),
 }
 
 /// What became of all prompts, in their order.
@@ -72,23 +56,50 @@ pub struct Batch {
     pub items: Vec<Item>,
 }
 
-/// What a call brings: the text, and what the limiter wants to know.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Answer {
-    /// The text.
-    pub text: String,
-    /// What the limiter learns from it.
+/// How a call ended: its text or its error, and beside it what the limiter learns from either.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The text, or why there is none.
+    pub result: Result<String, Error>,
+    /// What the limiter learns.
     pub feedback: Feedback,
 }
 
-impl Answer {
-    /// Sorts out a reply.
-    pub(crate) fn new(reply: Reply<ChatResponse>, config: &Config) -> Result<Answer, Error> {
-        Ok(Answer {
-            feedback: Feedback::of_reply(&reply.headers, reply.usage),
-            text: reply.value.into_finished_text(config.finish_policy)?,
-        })
+impl Ended {
+    /// Sorts out what a client returned. `policy` decides what a missing finish reason means.
+    pub fn new(result: Result<Reply<ChatResponse>, Error>, policy: FinishPolicy) -> Ended {
+        match result {
+            // The headers count for an answer that was cut as well, and its error has none.
+            Ok(reply) => Ended {
+                feedback: Feedback::of_reply(&reply.headers, reply.usage),
+                result: reply.value.into_finished_text(policy),
+            },
+            Err(error) => Ended {
+                feedback: Feedback::of_error(&error),
+                result: Err(error),
+            },
+        }
     }
+}
+
+/// What a call means for its prompt and for the limiter, also if it panicked. (It comes from
+/// `catch_unwind`, of a closure or of a future.)
+pub(crate) fn sort_out(
+    ended: Result<Ended, Box<dyn Any + Send>>,
+) -> (Result<String, Failure>, Feedback) {
+    match ended {
+        Ok(ended) => (ended.result.map_err(Failure::Call), ended.feedback),
+        Err(panic) => (
+            Err(Failure::Panicked(message(&*panic))),
+            Feedback::default(),
+        ),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
 }
 
 /// The request for a prompt.
@@ -102,14 +113,6 @@ pub(crate) fn request(config: &Config, prompt: &str) -> ChatRequest {
 /// tokens are your bottleneck, count with the model's own tokenizer.
 pub(crate) fn most_tokens(prompt: &str) -> u64 {
     (prompt.chars().count() as u64).div_ceil(4) + u64::from(MAX_TOKENS)
-}
-
-/// What a call teaches the limiter, however it ended.
-pub(crate) fn feedback(result: &Result<Answer, Error>) -> Feedback {
-    match result {
-        Ok(answer) => answer.feedback,
-        Err(error) => Feedback::of_error(error),
-    }
 }
 
 /// Puts what arrived in any order into the order of its numbers.
@@ -164,8 +167,11 @@ impl fmt::Display for Batch {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::NoSlot(error) => error.fmt(f),
+            Failure::Acquire(error) => error.fmt(f),
             Failure::Call(error) => error.fmt(f),
+            Failure::Panicked(message) => {
+                write!(f, "the code that made the call panicked: {message}")
+            }
         }
     }
 }

@@ -15,8 +15,10 @@ pub struct Feedback {
     pub requests_left: Option<Left>,
     /// What is left of the tokens (`x-ratelimit-remaining-tokens`, `-reset-tokens`).
     pub tokens_left: Option<Left>,
-    /// How long nobody is to go (429 with `Retry-After`).
+    /// How long no request may go (429 with `Retry-After`).
     pub pause: Option<Duration>,
+    /// Nothing was sent, so the server has counted nothing.
+    pub unsent: bool,
 }
 
 /// What the server says is left of a budget.
@@ -41,13 +43,18 @@ impl Feedback {
             requests_left: left(headers, REQUESTS),
             tokens_left: left(headers, TOKENS),
             pause: None,
+            unsent: false,
         }
     }
 
-    /// What a failure teaches: a refusal has headers, too, and a 429 says how long to wait.
+    /// What a failure teaches: a refusal has headers, too, and a 429 says how long to wait. Where no
+    /// connection came about, there was nothing for the server to count.
     pub fn of_error(error: &Error) -> Feedback {
         let Some(refusal) = error.refusal() else {
-            return Feedback::default();
+            return Feedback {
+                unsent: matches!(error, Error::Config(_) | Error::Connect(_)),
+                ..Feedback::default()
+            };
         };
         // An exhausted quota is a 429 as well, but waiting does not help against it.
         let limited = matches!(error, Error::RateLimited(_));

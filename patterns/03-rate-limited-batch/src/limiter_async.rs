@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::batch::in_order;
 use crate::feedback::Feedback;
-use crate::limits::{Limits, NoSlot};
-use crate::window::{Ticket, Turn, Window};
+use crate::limits::{AcquireError, Limits};
+use crate::window::{Admission, Ticket, Window};
 
 /// Lets callers through one after another, as the limits allow. Share it by reference.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Limiter {
 #[derive(Debug)]
 struct Queue {
     window: Window,
-    /// A bell for each caller who waits, so that a call that ends wakes one and not all.
+    /// A bell for each caller that waits, so that a call that ends wakes one and not all.
     bells: BTreeMap<Ticket, Arc<Notify>>,
 }
 
@@ -47,29 +47,33 @@ impl Limiter {
         self.start.elapsed()
     }
 
-    /// Waits for a slot for a request that costs at most so many tokens.
+    /// Waits for a permit for a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it never fits; that is known at once. And when the limiter is closed.
-    pub async fn enter(&self, tokens: u64) -> Result<Slot<'_>, NoSlot> {
-        self.enter_until(tokens, None).await
+    /// When it never fits, which is known at once, and when the limiter is closed.
+    pub async fn acquire(&self, tokens: u64) -> Result<Permit<'_>, AcquireError> {
+        self.acquire_until(tokens, None).await
     }
 
-    /// As [`enter`](Self::enter), and waits for so long at most.
+    /// As [`acquire`](Self::acquire), but waits for so long at most.
     ///
     /// # Errors
-    /// Also when there is none in time.
-    pub async fn enter_within(&self, tokens: u64, limit: Duration) -> Result<Slot<'_>, NoSlot> {
+    /// As for `acquire`, and when there is no permit in time.
+    pub async fn acquire_within(
+        &self,
+        tokens: u64,
+        limit: Duration,
+    ) -> Result<Permit<'_>, AcquireError> {
         // A limit that is later than time can count is none.
-        self.enter_until(tokens, self.now().checked_add(limit))
+        self.acquire_until(tokens, self.now().checked_add(limit))
             .await
     }
 
-    async fn enter_until(
+    async fn acquire_until(
         &self,
         tokens: u64,
         deadline: Option<Duration>,
-    ) -> Result<Slot<'_>, NoSlot> {
+    ) -> Result<Permit<'_>, AcquireError> {
         let bell = Arc::new(Notify::new());
         let ticket = {
             let mut queue = lock(&self.queue);
@@ -77,30 +81,32 @@ impl Limiter {
             queue.bells.insert(ticket, bell.clone());
             ticket
         };
-        // From here on it is in the queue, and leaves it whatever happens.
+        // The request is in the queue now. This value makes it leave, whatever happens.
         let limiter = self;
-        let slot = Slot { limiter, ticket };
+        let permit = Permit { limiter, ticket };
         loop {
             let now = self.now();
             let wake = match self.poll(ticket, now) {
-                Turn::Go => return Ok(slot),
-                Turn::Closed => return Err(NoSlot::Closed),
+                Admission::Go => return Ok(permit),
+                Admission::Closed => return Err(AcquireError::Closed),
                 _ if deadline.is_some_and(|deadline| deadline <= now) => {
-                    return Err(NoSlot::Elapsed);
+                    return Err(AcquireError::Elapsed);
                 }
-                Turn::WaitUntil(time) => Some(deadline.map_or(time, |deadline| time.min(deadline))),
-                Turn::Wait => deadline,
+                Admission::WaitUntil(time) => {
+                    Some(deadline.map_or(time, |deadline| time.min(deadline)))
+                }
+                Admission::Wait => deadline,
             };
             match wake {
                 // Elapsed or rung: either way it is time to ask again.
                 Some(time) => drop(timeout(time - now, bell.notified()).await),
-                // No timer for those who wait behind the head: only the head waits on time.
+                // No timer for a caller behind the head: only the head waits for a time.
                 None => bell.notified().await,
             }
         }
     }
 
-    /// Lets nobody go any more: who waits is told so at once, and who is under way goes on.
+    /// Lets no request go any more. Callers that wait are told so at once; calls under way go on.
     pub fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.window.close();
@@ -109,7 +115,7 @@ impl Limiter {
         }
     }
 
-    /// Does pieces of work that each need a slot, and returns what they made in their order. (That
+    /// Does pieces of work that each need a permit, and returns what they made in their order. (That
     /// is pattern 2: the limiter adds nothing but how many are done at one time.)
     pub(crate) async fn share_out<T>(
         &self,
@@ -127,19 +133,19 @@ impl Limiter {
         in_order(arrivals.collect().await)
     }
 
-    fn poll(&self, ticket: Ticket, now: Duration) -> Turn {
+    fn poll(&self, ticket: Ticket, now: Duration) -> Admission {
         let mut queue = lock(&self.queue);
-        let turn = queue.window.poll(ticket, now);
-        if turn == Turn::Go {
+        let admission = queue.window.poll(ticket, now);
+        if admission == Admission::Go {
             queue.bells.remove(&ticket);
             self.ring(queue);
         }
-        turn
+        admission
     }
 
-    /// Wakes who is first in the queue now, if there is anything to wake up for.
+    /// Wakes the caller that is first in the queue now, if there is anything to wake up for.
     fn ring(&self, mut queue: MutexGuard<'_, Queue>) {
-        if queue.window.is_open(self.now())
+        if queue.window.head_may_go_sooner(self.now())
             && let Some((_, bell)) = queue.bells.first_key_value()
         {
             bell.notify_one();
@@ -149,14 +155,14 @@ impl Limiter {
 
 /// The right to send one request. Dropped, the request counts as ended now.
 #[derive(Debug)]
-pub struct Slot<'a> {
+pub struct Permit<'a> {
     limiter: &'a Limiter,
     ticket: Ticket,
 }
 
-impl Slot<'_> {
-    /// The answer has begun: the server has counted the request. Who reads a stream says so at its
-    /// head, and the slot expires the sooner.
+impl Permit<'_> {
+    /// The answer has begun, so the server has counted the request. A caller that reads a stream
+    /// says so at its head, and the slot expires the sooner.
     pub fn seen(&self) {
         let now = self.limiter.now();
         let mut queue = lock(&self.limiter.queue);
@@ -171,15 +177,15 @@ impl Slot<'_> {
         window.finished(self.ticket, feedback, now);
     }
 
-    /// The request was not sent, not a byte of it: gives everything back at once, but for its time
-    /// by the pace, and wakes the next one.
+    /// Not a byte of the request was sent. That gives back at once all that it took, but for its
+    /// time by the pace, and wakes the next caller.
     pub fn unsent(self) {
-        // It is dropped then, and that wakes the next one.
+        // Then `self` is dropped, and that wakes the next caller.
         lock(&self.limiter.queue).window.unsent(self.ticket);
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let limiter = self.limiter;
         let mut queue = lock(&limiter.queue);

@@ -10,8 +10,8 @@ use ai_core::{Clock, Signal, SystemClock};
 
 use crate::batch::in_order;
 use crate::feedback::Feedback;
-use crate::limits::{Limits, NoSlot};
-use crate::window::{Ticket, Turn, Window};
+use crate::limits::{AcquireError, Limits};
+use crate::window::{Admission, Ticket, Window};
 
 /// Lets callers through one after another, as the limits allow. Share it by reference.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Limiter<C = SystemClock> {
 #[derive(Debug)]
 struct Queue {
     window: Window,
-    /// A bell for each caller who waits, so that a call that ends wakes one and not all.
+    /// A bell for each caller that waits, so that a call that ends wakes one and not all.
     bells: BTreeMap<Ticket, Arc<Signal>>,
 }
 
@@ -52,24 +52,32 @@ impl<C: Clock> Limiter<C> {
         self.clock.now()
     }
 
-    /// Waits for a slot for a request that costs at most so many tokens.
+    /// Waits for a permit for a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it never fits; that is known at once. And when the limiter is closed.
-    pub fn enter(&self, tokens: u64) -> Result<Slot<'_, C>, NoSlot> {
-        self.enter_until(tokens, None)
+    /// When it never fits, which is known at once, and when the limiter is closed.
+    pub fn acquire(&self, tokens: u64) -> Result<Permit<'_, C>, AcquireError> {
+        self.acquire_until(tokens, None)
     }
 
-    /// As [`enter`](Self::enter), and waits for so long at most.
+    /// As [`acquire`](Self::acquire), but waits for so long at most.
     ///
     /// # Errors
-    /// Also when there is none in time.
-    pub fn enter_within(&self, tokens: u64, limit: Duration) -> Result<Slot<'_, C>, NoSlot> {
+    /// As for `acquire`, and when there is no permit in time.
+    pub fn acquire_within(
+        &self,
+        tokens: u64,
+        limit: Duration,
+    ) -> Result<Permit<'_, C>, AcquireError> {
         // A limit that is later than time can count is none.
-        self.enter_until(tokens, self.now().checked_add(limit))
+        self.acquire_until(tokens, self.now().checked_add(limit))
     }
 
-    fn enter_until(&self, tokens: u64, deadline: Option<Duration>) -> Result<Slot<'_, C>, NoSlot> {
+    fn acquire_until(
+        &self,
+        tokens: u64,
+        deadline: Option<Duration>,
+    ) -> Result<Permit<'_, C>, AcquireError> {
         let bell = Arc::new(Signal::new());
         let ticket = {
             let mut queue = lock(&self.queue);
@@ -77,25 +85,27 @@ impl<C: Clock> Limiter<C> {
             queue.bells.insert(ticket, bell.clone());
             ticket
         };
-        // From here on it is in the queue, and leaves it whatever happens.
+        // The request is in the queue now. This value makes it leave, whatever happens.
         let limiter = self;
-        let slot = Slot { limiter, ticket };
+        let permit = Permit { limiter, ticket };
         loop {
             let now = self.now();
             let wake = match self.poll(ticket, now) {
-                Turn::Go => return Ok(slot),
-                Turn::Closed => return Err(NoSlot::Closed),
+                Admission::Go => return Ok(permit),
+                Admission::Closed => return Err(AcquireError::Closed),
                 _ if deadline.is_some_and(|deadline| deadline <= now) => {
-                    return Err(NoSlot::Elapsed);
+                    return Err(AcquireError::Elapsed);
                 }
-                Turn::WaitUntil(time) => Some(deadline.map_or(time, |deadline| time.min(deadline))),
-                Turn::Wait => deadline,
+                Admission::WaitUntil(time) => {
+                    Some(deadline.map_or(time, |deadline| time.min(deadline)))
+                }
+                Admission::Wait => deadline,
             };
             self.clock.wait(&bell, wake.map(|time| time - now));
         }
     }
 
-    /// Lets nobody go any more: who waits is told so at once, and who is under way goes on.
+    /// Lets no request go any more. Callers that wait are told so at once; calls under way go on.
     pub fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.window.close();
@@ -104,7 +114,7 @@ impl<C: Clock> Limiter<C> {
         }
     }
 
-    /// Does pieces of work that each need a slot, and returns what they made in their order. (That
+    /// Does pieces of work that each need a permit, and returns what they made in their order. (That
     /// is pattern 2: the limiter adds nothing but how many are done at one time.)
     pub(crate) fn share_out<T: Send>(
         &self,
@@ -115,38 +125,49 @@ impl<C: Clock> Limiter<C> {
         let workers = self.limits.concurrency.get().min(count);
         let next = AtomicUsize::new(0);
         let arrivals = Mutex::new(Vec::with_capacity(count));
+        let worker = || loop {
+            // Each number is given out once. `Relaxed` is enough: no other memory hangs on it.
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return;
+            }
+            let made = work(index);
+            lock(&arrivals).push((index, made));
+        };
         thread::scope(|scope| {
-            let parts: Vec<_> = (0..workers).map(|_| self.clock.take_part()).collect();
+            let own_part = self.clock.take_part();
+            let parts: Vec<_> = (1..workers).map(|_| self.clock.take_part()).collect();
             for part in parts {
-                let (next, arrivals, work) = (&next, &arrivals, &work);
-                scope.spawn(move || {
-                    while let Some(index) =
-                        Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < count)
-                    {
-                        let made = work(index);
-                        lock(arrivals).push((index, made));
-                    }
+                let helper = thread::Builder::new().spawn_scoped(scope, move || {
+                    worker();
                     drop(part);
                 });
+                if helper.is_err() {
+                    // The system has no more threads for us: those we have do all the work.
+                    break;
+                }
             }
+            // This thread would only wait, so it is a worker as well.
+            worker();
+            drop(own_part);
         });
         let arrivals = arrivals.into_inner();
         in_order(arrivals.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn poll(&self, ticket: Ticket, now: Duration) -> Turn {
+    fn poll(&self, ticket: Ticket, now: Duration) -> Admission {
         let mut queue = lock(&self.queue);
-        let turn = queue.window.poll(ticket, now);
-        if turn == Turn::Go {
+        let admission = queue.window.poll(ticket, now);
+        if admission == Admission::Go {
             queue.bells.remove(&ticket);
             self.ring(queue);
         }
-        turn
+        admission
     }
 
-    /// Wakes who is first in the queue now, if there is anything to wake up for.
+    /// Wakes the caller that is first in the queue now, if there is anything to wake up for.
     fn ring(&self, mut queue: MutexGuard<'_, Queue>) {
-        if queue.window.is_open(self.now())
+        if queue.window.head_may_go_sooner(self.now())
             && let Some((_, bell)) = queue.bells.first_key_value()
         {
             self.clock.ring(bell);
@@ -156,14 +177,14 @@ impl<C: Clock> Limiter<C> {
 
 /// The right to send one request. Dropped, the request counts as ended now.
 #[derive(Debug)]
-pub struct Slot<'a, C: Clock = SystemClock> {
+pub struct Permit<'a, C: Clock = SystemClock> {
     limiter: &'a Limiter<C>,
     ticket: Ticket,
 }
 
-impl<C: Clock> Slot<'_, C> {
-    /// The answer has begun: the server has counted the request. Who reads a stream says so at its
-    /// head, and the slot expires the sooner.
+impl<C: Clock> Permit<'_, C> {
+    /// The answer has begun, so the server has counted the request. A caller that reads a stream
+    /// says so at its head, and the slot expires the sooner.
     pub fn seen(&self) {
         let now = self.limiter.now();
         let mut queue = lock(&self.limiter.queue);
@@ -178,15 +199,15 @@ impl<C: Clock> Slot<'_, C> {
         window.finished(self.ticket, feedback, now);
     }
 
-    /// The request was not sent, not a byte of it: gives everything back at once, but for its time
-    /// by the pace, and wakes the next one.
+    /// Not a byte of the request was sent. That gives back at once all that it took, but for its
+    /// time by the pace, and wakes the next caller.
     pub fn unsent(self) {
-        // It is dropped then, and that wakes the next one.
+        // Then `self` is dropped, and that wakes the next caller.
         lock(&self.limiter.queue).window.unsent(self.ticket);
     }
 }
 
-impl<C: Clock> Drop for Slot<'_, C> {
+impl<C: Clock> Drop for Permit<'_, C> {
     fn drop(&mut self) {
         let limiter = self.limiter;
         let mut queue = lock(&limiter.queue);

@@ -4,6 +4,9 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+/// The guide's `batch_size`: how many requests are under way at one time.
+pub const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
+
 /// What a server allows, and how it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -29,6 +32,20 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// So many requests in any window of this length, the guide's ten at a time, and no limit on
+    /// tokens.
+    pub fn new(requests: u32, length: Duration) -> Limits {
+        Limits {
+            requests,
+            tokens: None,
+            concurrency: BATCH_SIZE,
+            length,
+            margin: None,
+            paced: false,
+            trued_up: false,
+        }
+    }
+
     /// Whether a window can hold that much.
     pub(crate) fn allow(&self, cost: Cost) -> bool {
         cost.requests <= u64::from(self.requests)
@@ -65,9 +82,9 @@ impl fmt::Display for TooLarge {
     }
 }
 
-/// Why there is no slot. Nothing was sent.
+/// Why there is no permit. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoSlot {
+pub enum AcquireError {
     /// There never will be: no window is large enough.
     TooLarge(TooLarge),
     /// There was none in time.
@@ -76,14 +93,16 @@ pub enum NoSlot {
     Closed,
 }
 
-impl std::error::Error for NoSlot {}
+impl std::error::Error for AcquireError {}
 
-impl fmt::Display for NoSlot {
+impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoSlot::TooLarge(error) => error.fmt(f),
-            NoSlot::Elapsed => f.write_str("not sent: its turn under the rate limit was too late"),
-            NoSlot::Closed => f.write_str("not sent: the rate limiter is closed"),
+            AcquireError::TooLarge(error) => error.fmt(f),
+            AcquireError::Elapsed => {
+                f.write_str("not sent: its turn under the rate limit was too late")
+            }
+            AcquireError::Closed => f.write_str("not sent: the rate limiter is closed"),
         }
     }
 }
@@ -99,6 +118,18 @@ impl Cost {
     /// What one request takes.
     pub(crate) fn of(tokens: u64) -> Cost {
         let requests = 1;
+        Cost { requests, tokens }
+    }
+
+    /// So many requests, without their tokens.
+    pub(crate) fn requests(requests: u64) -> Cost {
+        let tokens = 0;
+        Cost { requests, tokens }
+    }
+
+    /// So many tokens, without a request.
+    pub(crate) fn tokens(tokens: u64) -> Cost {
+        let requests = 0;
         Cost { requests, tokens }
     }
 }

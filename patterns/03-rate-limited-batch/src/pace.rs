@@ -4,17 +4,17 @@ use std::time::Duration;
 
 /// One request every so often, on an absolute schedule.
 ///
-/// "Sleep for the interval after each request" adds every delay to all that follow. Here each slot
-/// has its time, and who is late takes the slot that is past: the rate is kept over hours. But the
-/// catch-up is one request: after a long pause there is no burst.
+/// "Sleep for the interval after each request" adds every delay to all that follow. Here each request
+/// has its time, and one that is late takes the time that is past, so the rate is kept over hours. But
+/// only one request is made up for: after a long pause there is no burst.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     interval: Duration,
     next: Duration,
 }
 
-/// What timers and schedulers may be late by. Above a hundred requests a second that is more than
-/// an interval, and who made up for one of them at most would be slower with every delay.
+/// What timers and schedulers may be late by. Above a hundred requests a second that is more than an
+/// interval, and a pace that made up for one interval at most would lose more with every delay.
 const GRAIN: Duration = Duration::from_millis(10);
 
 impl Pace {
@@ -29,9 +29,9 @@ impl Pace {
         self.next
     }
 
-    /// Takes the slot: a request goes now.
+    /// Takes the time: a request goes now.
     pub fn go(&mut self, now: Duration) {
-        // The slot's own time, not `now`, or lateness would add up. And at most one interval ago,
+        // The time that was due, not `now`, or lateness would add up. And at most one interval ago,
         // or all that was missed would be made up for at once.
         let longest_ago = now.saturating_sub(self.interval.max(GRAIN));
         self.next = self.next.max(longest_ago) + self.interval;

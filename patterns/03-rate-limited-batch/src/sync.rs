@@ -1,28 +1,35 @@
 //! A rate-limited batch, blocking. Diff this file with `async.rs`: only the waiting differs.
 
-use ai_core::{Clock, Error, SyncClient};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::batch::{self, Answer, Batch, Failure, Item};
+use ai_core::{Clock, SyncClient};
+
+use crate::batch::{self, Batch, Ended, Failure, Item};
 use crate::limiter_sync::Limiter;
 
 /// Processes one prompt when it is its turn.
+///
+/// A call that panics is a failure of its prompt alone.
 pub fn process_single(
     limiter: &Limiter<impl Clock>,
     prompt: &str,
-    call: impl FnOnce(&str) -> Result<Answer, Error>,
+    call: impl FnOnce(&str) -> Ended,
 ) -> Item {
     let entered = limiter.now();
-    let slot = limiter.enter(batch::most_tokens(prompt));
+    let permit = limiter.acquire(batch::most_tokens(prompt));
     let waited = limiter.now() - entered;
-    let result = match slot {
-        Ok(slot) => {
-            let result = call(prompt);
+    let result = match permit {
+        Ok(permit) => {
+            // Only the limiter lives on after a panic, and it holds no half-made state.
+            let call = || call(prompt);
+            let ended = catch_unwind(AssertUnwindSafe(call));
+            let (result, feedback) = batch::sort_out(ended);
             // The call returns after the last byte, which is later than the first evidence. The
             // slot lives a little longer than it must: safe, and it costs no more than the body.
-            slot.finish(&batch::feedback(&result));
-            result.map(|answer| answer.text).map_err(Failure::Call)
+            permit.finish(&feedback);
+            result
         }
-        Err(error) => Err(Failure::NoSlot(error)),
+        Err(error) => Err(Failure::Acquire(error)),
     };
     Item {
         prompt: prompt.to_owned(),
@@ -33,13 +40,10 @@ pub fn process_single(
 }
 
 /// Processes all prompts, and returns the items in their order.
-///
-/// # Panics
-/// When `call` does, after the other threads have done what they can.
 pub fn process_batch(
     limiter: &Limiter<impl Clock>,
     prompts: &[impl AsRef<str> + Sync],
-    call: impl Fn(&str) -> Result<Answer, Error> + Sync,
+    call: impl Fn(&str) -> Ended + Sync,
 ) -> Batch {
     let items = limiter.share_out(prompts.len(), |index| {
         process_single(limiter, prompts[index].as_ref(), &call)
@@ -47,12 +51,10 @@ pub fn process_batch(
     Batch { items }
 }
 
-/// The call of this lesson: asks for an answer of at most [`MAX_TOKENS`](crate::MAX_TOKENS).
-///
-/// # Errors
-/// Those of the client, and [`Error::Unfinished`] for an answer that is not whole.
-pub fn ask(client: &SyncClient, prompt: &str) -> Result<Answer, Error> {
+/// The call of this lesson: asks for an answer of at most [`MAX_TOKENS`](crate::MAX_TOKENS). An answer
+/// that is not whole is an [`Error::Unfinished`](ai_core::Error::Unfinished).
+pub fn ask(client: &SyncClient, prompt: &str) -> Ended {
     let request = batch::request(client.config(), prompt);
-    let reply = client.chat(&request)?;
-    Answer::new(reply, client.config())
+    let result = client.chat(&request);
+    Ended::new(result, client.config().finish_policy)
 }

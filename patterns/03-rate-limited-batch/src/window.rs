@@ -1,4 +1,4 @@
-//! Who may go now: pure, and shared by both versions.
+//! Which request may go now: pure, and shared by both versions.
 //!
 //! All times are durations since any fixed start, and must not go backwards.
 
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::feedback::Feedback;
-use crate::limits::{Cost, Limits, NoSlot, TooLarge};
+use crate::limits::{AcquireError, Cost, Limits, TooLarge};
 use crate::pace::Pace;
 
 /// A queue in front of a server that allows so many requests and tokens in any window of time.
@@ -20,7 +20,7 @@ pub struct Window {
     limits: Limits,
     pace: Option<Pace>,
     paused_until: Duration,
-    /// Who waits, and for how many tokens. Tickets are numbers, so the first is the oldest.
+    /// The requests that wait, and their tokens. Tickets are numbers, so the first is the oldest.
     waiting: BTreeMap<Ticket, u64>,
     /// What the server counts, or may be about to count.
     slots: BTreeMap<Ticket, Slot>,
@@ -29,20 +29,20 @@ pub struct Window {
     used: Cost,
     /// All that was ever given back.
     freed: Cost,
-    /// Whose call has not ended, and what `freed` was when it was sent.
+    /// The calls that have not ended, and what `freed` was when each was sent.
     under_way: BTreeMap<Ticket, Cost>,
-    /// What the head of the queue was told last.
-    told: Turn,
+    /// What the caller at the head of the queue was told last.
+    head_was_told: Admission,
     closed: bool,
     next: u64,
 }
 
 impl Window {
-    /// Whether the head of the queue may go, and when to ask again if not.
-    fn turn_of(&mut self, tokens: u64, now: Duration) -> Turn {
+    /// Whether the request at the head of the queue may go, and when to ask again if not.
+    fn admission(&mut self, tokens: u64, now: Duration) -> Admission {
         self.expire(now);
         if self.under_way.len() >= self.limits.concurrency.get() {
-            return Turn::Wait;
+            return Admission::Wait;
         }
         let paced = self.pace.map_or(Duration::ZERO, |pace| pace.next());
         let mut at = self.paused_until.max(paced);
@@ -58,23 +58,23 @@ impl Window {
         }
         match self.limits.allow(used + want) {
             // What is in the way is under way itself: when it expires is not known yet.
-            false => Turn::Wait,
-            true if at > now => Turn::WaitUntil(at),
-            true => Turn::Go,
+            false => Admission::Wait,
+            true if at > now => Admission::WaitUntil(at),
+            true => Admission::Go,
         }
     }
 }
 
-/// What the one who asks has to do. The sooner he may go, the smaller it is.
+/// What a caller that asks has to do. The sooner its request may go, the smaller it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Turn {
+pub enum Admission {
     /// Send it now: the slot is taken.
     Go,
     /// Ask again at this time, or when told that something has changed.
     WaitUntil(Duration),
     /// Ask again when told that something has changed.
     Wait,
-    /// Give up: nobody goes any more.
+    /// Give up: no request goes any more.
     Closed,
 }
 
@@ -102,7 +102,7 @@ impl Window {
             used: Cost::default(),
             freed: Cost::default(),
             under_way: BTreeMap::new(),
-            told: Turn::Wait,
+            head_was_told: Admission::Wait,
             closed: false,
             next: 0,
         }
@@ -111,15 +111,15 @@ impl Window {
     /// Queues up with a request that costs at most so many tokens.
     ///
     /// # Errors
-    /// When it is larger than a whole window: it would wait for ever, and all behind it. And when
-    /// the window is closed.
-    pub fn enter(&mut self, tokens: u64) -> Result<Ticket, NoSlot> {
+    /// When it is larger than a whole window, since it would wait for ever, and all behind it; and
+    /// when the window is closed.
+    pub fn enter(&mut self, tokens: u64) -> Result<Ticket, AcquireError> {
         let limits = self.limits;
         if !limits.allow(Cost::of(tokens)) {
-            return Err(NoSlot::TooLarge(TooLarge { tokens, limits }));
+            return Err(AcquireError::TooLarge(TooLarge { tokens, limits }));
         }
         if self.closed {
-            return Err(NoSlot::Closed);
+            return Err(AcquireError::Closed);
         }
         let ticket = self.ticket();
         self.waiting.insert(ticket, tokens);
@@ -132,31 +132,33 @@ impl Window {
         ticket
     }
 
-    /// Asks whether it is this ticket's turn. With [`Turn::Go`] its slot is taken.
-    pub fn poll(&mut self, ticket: Ticket, now: Duration) -> Turn {
+    /// Asks whether it is this ticket's turn. With [`Admission::Go`] its slot is taken.
+    pub fn poll(&mut self, ticket: Ticket, now: Duration) -> Admission {
         if self.closed {
-            return Turn::Closed;
+            return Admission::Closed;
         }
         // First come, first served, also when a smaller one further back would fit: large ones
         // would wait for ever.
         let head = self.waiting.first_key_value();
         let Some((_, &tokens)) = head.filter(|(head, _)| **head == ticket) else {
-            return Turn::Wait;
+            return Admission::Wait;
         };
-        let turn = self.turn_of(tokens, now);
-        self.told = turn;
-        if turn == Turn::Go {
+        let admission = self.admission(tokens, now);
+        self.head_was_told = admission;
+        if admission == Admission::Go {
             self.take(ticket, tokens, now);
         }
-        turn
+        admission
     }
 
     fn take(&mut self, ticket: Ticket, tokens: u64, now: Duration) {
         self.waiting.remove(&ticket);
-        // The next one has not been told anything.
-        self.told = Turn::Wait;
+        // The next caller has not been told anything yet.
+        self.head_was_told = Admission::Wait;
         self.under_way.insert(ticket, self.freed);
-        self.pace.iter_mut().for_each(|pace| pace.go(now));
+        if let Some(pace) = &mut self.pace {
+            pace.go(now);
+        }
         self.occupy(ticket, Cost::of(tokens));
         if let Some(margin) = self.limits.margin {
             self.expire_at(ticket, now + self.limits.length + margin);
@@ -169,11 +171,10 @@ impl Window {
         self.used = self.used + cost;
     }
 
-    /// Whether the head of the queue may go sooner than it was told.
-    pub fn is_open(&mut self, now: Duration) -> bool {
-        let head = self.waiting.first_key_value();
-        head.map(|(_, tokens)| *tokens)
-            .is_some_and(|tokens| self.turn_of(tokens, now) < self.told)
+    /// Whether the request at the head of the queue may go sooner than its caller was told.
+    pub fn head_may_go_sooner(&mut self, now: Duration) -> bool {
+        let head = self.waiting.values().next().copied();
+        head.is_some_and(|tokens| self.admission(tokens, now) < self.head_was_told)
     }
 
     /// There is evidence that the server has counted the request: the head of its answer, or a
@@ -193,6 +194,9 @@ impl Window {
 
     /// The request is over, and this is what it taught.
     pub fn finished(&mut self, ticket: Ticket, feedback: &Feedback, now: Duration) {
+        if feedback.unsent {
+            self.unsent(ticket);
+        }
         self.seen(ticket, now);
         if let Some(freed) = self.under_way.remove(&ticket) {
             self.learn(freed, feedback, now);
@@ -202,26 +206,23 @@ impl Window {
         {
             // Downward only: what was reserved was promised to be the most, and if it was not, the
             // server has let it pass.
-            let unused = Cost {
-                requests: 0,
-                tokens: slot.cost.tokens.saturating_sub(tokens),
-            };
+            let unused = Cost::tokens(slot.cost.tokens.saturating_sub(tokens));
             slot.cost = slot.cost - unused;
             self.free(unused);
         }
     }
 
-    /// Learns that somebody else uses the same account, if less is left than we think.
+    /// Learns that others use the same account, if less is left than we think.
     ///
-    /// It counts downward only. If more is left, some of ours are still on their way, or a
+    /// It counts downward only. If more is left, some of our requests are still on their way, or a
     /// reservation was more than the server counted.
     fn learn(&mut self, freed_at_sending: Cost, feedback: &Feedback, now: Duration) {
         if let Some(pause) = feedback.pause {
             self.paused_until = self.paused_until.max(now.saturating_add(pause));
         }
-        // The server has counted some time during the call. So ours is all that was in use at any
-        // time during it, and not only what is now: or a long call would take for somebody else's
-        // what was given back while it lasted.
+        // The server has counted at some time during the call. So all that was in use at any time
+        // during it is ours, and not only what is in use now. Otherwise what was given back during a
+        // long call would seem to be taken by others.
         let ours = self.used + (self.freed - freed_at_sending);
         let others = |limit: u64, remaining, ours| {
             let used = limit.saturating_sub(remaining);
@@ -229,19 +230,11 @@ impl Window {
         };
         if let Some(left) = feedback.requests_left {
             let requests = others(self.limits.requests.into(), left.remaining, ours.requests);
-            let cost = Cost {
-                requests,
-                tokens: 0,
-            };
-            self.taken_by_others(cost, left.reset, now);
+            self.taken_by_others(Cost::requests(requests), left.reset, now);
         }
         if let (Some(left), Some(limit)) = (feedback.tokens_left, self.limits.tokens) {
             let tokens = others(limit, left.remaining, ours.tokens);
-            let cost = Cost {
-                requests: 0,
-                tokens,
-            };
-            self.taken_by_others(cost, left.reset, now);
+            self.taken_by_others(Cost::tokens(tokens), left.reset, now);
         }
     }
 
@@ -253,25 +246,26 @@ impl Window {
         }
     }
 
-    /// Nobody wants the request any more.
+    /// The caller does not want the request any more.
     ///
-    /// If it waits, it gives everything back. If it is under way, nobody will ever know when the
-    /// server counted it: it is assumed that this was before the connection was closed, so now.
+    /// If the request waits, it gives up its place. If it is under way, there will never be evidence
+    /// of when the server counted it: we assume that this was before the connection was closed, so
+    /// by now.
     pub fn leave(&mut self, ticket: Ticket, now: Duration) {
         let was_head = self.waiting.keys().next() == Some(&ticket);
         if self.waiting.remove(&ticket).is_none() {
             self.finished(ticket, &Feedback::default(), now);
         } else if was_head {
-            // The next one has not been told anything.
-            self.told = Turn::Wait;
+            // The next caller has not been told anything yet.
+            self.head_was_told = Admission::Wait;
         }
     }
 
-    /// The request was not sent, not a byte of it: what it took of requests and tokens is free at
-    /// once. Then let it [`leave`](Self::leave), which frees its place under way.
+    /// Not a byte of the request was sent: what it took of requests and tokens is free at once. Then
+    /// let it [`leave`](Self::leave), which frees its place under way.
     ///
-    /// Its time by the pace is gone: given back, it would let two go in one interval when the next
-    /// one has been given his already.
+    /// Its time by the pace is gone. Given back, it would let two requests go in one interval if the
+    /// next one has gone already.
     pub fn unsent(&mut self, ticket: Ticket) {
         if let Some(slot) = self.slots.get_mut(&ticket) {
             // Not by `free`, which is for what the server may have counted.
@@ -279,7 +273,7 @@ impl Window {
         }
     }
 
-    /// Lets nobody go any more. Who is under way goes on.
+    /// Lets no request go any more. Those under way go on.
     pub fn close(&mut self) {
         self.closed = true;
     }

@@ -135,7 +135,7 @@ impl Windows {
 
     /// What a driver does after each change: it wakes the head, if that may go sooner than told.
     fn ring(&mut self, waiting: &mut [Waiting<'_>], now: u64) {
-        if self.both(|window| window.is_open(ms(now))) {
+        if self.both(|window| window.head_may_go_sooner(ms(now))) {
             waiting.first_mut().expect("somebody waits").asks = Some(ms(now));
         }
     }
@@ -167,7 +167,7 @@ proptest! {
         let mut arriving = requests.iter().peekable();
         let (mut paused_until, mut last, mut now) = (0, None, 0);
         while arriving.peek().is_some() || !waiting.is_empty() || !under_way.is_empty() {
-            prop_assert!(now < 100_000, "somebody waits for ever: {waiting:?}");
+            prop_assert!(now < 100_000, "a request waits for ever: {waiting:?}");
             while let Some(request) = arriving.next_if(|request| request.arrives <= now) {
                 let ticket = windows.both(|window| window.enter(request.tokens)).expect("it fits");
                 waiting.push(Waiting { ticket, request, asks: Some(ms(now)) });
@@ -216,20 +216,20 @@ proptest! {
                 under_way.remove(index);
                 windows.ring(&mut waiting, now);
             }
-            // Who is told or rung for asks, the last one first: only the head may go.
+            // Each that is told or rung for asks, the last one first: only the head may go.
             while let Some(index) = waiting
                 .iter()
                 .rposition(|one| one.asks.is_some_and(|asks| asks <= ms(now)))
             {
                 let Waiting { ticket, request, .. } = waiting[index];
                 waiting[index].asks = match windows.both(|window| window.poll(ticket, ms(now))) {
-                    Turn::WaitUntil(time) => {
+                    Admission::WaitUntil(time) => {
                         prop_assert!(time > ms(now));
                         Some(time)
                     }
-                    Turn::Wait => None,
-                    Turn::Closed => unreachable!("nobody closes it"),
-                    Turn::Go => {
+                    Admission::Wait => None,
+                    Admission::Closed => unreachable!("nobody closes it"),
+                    Admission::Go => {
                         prop_assert_eq!(index, 0, "first come, first served");
                         prop_assert!(last < Some(ticket));
                         last = Some(ticket);
@@ -264,7 +264,7 @@ proptest! {
         let goes = if paced { 1 } else { concurrency.min(most_requests as usize) };
         for _ in 0..goes {
             let ticket = windows.both(|window| window.enter(0)).expect("it fits");
-            prop_assert_eq!(windows.both(|window| window.poll(ticket, later)), Turn::Go);
+            prop_assert_eq!(windows.both(|window| window.poll(ticket, later)), Admission::Go);
         }
     }
 }
@@ -273,22 +273,31 @@ proptest! {
 fn a_slot_expires_one_window_after_the_first_evidence() {
     let mut window = Window::new(Limits::new(1, secs(60)));
     let tickets = [(); 2].map(|()| window.enter(0).expect("it fits"));
-    assert_eq!(window.poll(tickets[1], secs(0)), Turn::Wait);
-    assert_eq!(window.poll(tickets[0], secs(0)), Turn::Go);
+    assert_eq!(window.poll(tickets[1], secs(0)), Admission::Wait);
+    assert_eq!(window.poll(tickets[0], secs(0)), Admission::Go);
     // Under way, nobody knows when it will be counted, however long that takes.
-    assert_eq!(window.poll(tickets[1], secs(100)), Turn::Wait);
+    assert_eq!(window.poll(tickets[1], secs(100)), Admission::Wait);
     window.seen(tickets[0], secs(101));
     window.finished(tickets[0], &Feedback::default(), secs(105));
     assert_eq!(
         window.poll(tickets[1], secs(105)),
-        Turn::WaitUntil(secs(161))
+        Admission::WaitUntil(secs(161))
     );
-    assert_eq!(window.poll(tickets[1], secs(161)), Turn::Go);
+    assert_eq!(window.poll(tickets[1], secs(161)), Admission::Go);
 }
 
 #[test]
 fn what_was_not_sent_is_given_back_at_once() {
-    for margin in [None, Some(secs(2))] {
+    let unsent = Feedback {
+        unsent: true,
+        ..Feedback::default()
+    };
+    // It is said while the call is not made, or when it has ended.
+    let says: [fn(&mut Window, Ticket, Feedback); 2] = [
+        |window, ticket, _| window.unsent(ticket),
+        |window, ticket, unsent| window.finished(ticket, &unsent, secs(1)),
+    ];
+    for (margin, say) in [(None, says[0]), (Some(secs(2)), says[0]), (None, says[1])] {
         let limits = Limits {
             tokens: Some(100),
             concurrency: at_once(2),
@@ -297,23 +306,26 @@ fn what_was_not_sent_is_given_back_at_once() {
         };
         let mut window = Window::new(limits);
         let tickets = [60, 40, 30, 40].map(|tokens| window.enter(tokens).expect("it fits"));
-        assert_eq!(window.poll(tickets[0], secs(0)), Turn::Go);
-        assert_eq!(window.poll(tickets[1], secs(0)), Turn::Go);
+        assert_eq!(window.poll(tickets[0], secs(0)), Admission::Go);
+        assert_eq!(window.poll(tickets[1], secs(0)), Admission::Go);
         let full = window.poll(tickets[2], secs(1));
-        assert!(full > Turn::Go, "requests, tokens and places are taken");
-        window.unsent(tickets[1]);
+        assert!(
+            full > Admission::Go,
+            "requests, tokens and places are taken"
+        );
+        say(&mut window, tickets[1], unsent);
         window.leave(tickets[1], secs(1));
-        assert!(window.is_open(secs(1)));
-        assert_eq!(window.poll(tickets[2], secs(1)), Turn::Go);
+        assert!(window.head_may_go_sooner(secs(1)));
+        assert_eq!(window.poll(tickets[2], secs(1)), Admission::Go);
         // What was sent is not: neither is that of the one who went in its place.
         window.leave(tickets[0], secs(1));
         window.leave(tickets[2], secs(1));
-        assert!(window.poll(tickets[3], secs(60)) > Turn::Go);
+        assert!(window.poll(tickets[3], secs(60)) > Admission::Go);
         // To say it twice, or of what is over, changes nothing.
         window.unsent(tickets[1]);
         window.leave(tickets[1], secs(60));
-        assert!(window.poll(tickets[3], secs(60)) > Turn::Go);
-        assert_eq!(window.poll(tickets[3], secs(62)), Turn::Go);
+        assert!(window.poll(tickets[3], secs(60)) > Admission::Go);
+        assert_eq!(window.poll(tickets[3], secs(62)), Admission::Go);
     }
 }
 
@@ -325,10 +337,13 @@ fn what_was_not_sent_has_had_its_time_by_the_pace() {
     };
     let mut window = Window::new(limits);
     let tickets = [(); 2].map(|()| window.enter(0).expect("it fits"));
-    assert_eq!(window.poll(tickets[0], secs(0)), Turn::Go);
+    assert_eq!(window.poll(tickets[0], secs(0)), Admission::Go);
     window.unsent(tickets[0]);
     window.leave(tickets[0], secs(0));
-    assert_eq!(window.poll(tickets[1], secs(0)), Turn::WaitUntil(secs(1)));
+    assert_eq!(
+        window.poll(tickets[1], secs(0)),
+        Admission::WaitUntil(secs(1))
+    );
 }
 
 #[test]
@@ -339,10 +354,13 @@ fn with_a_margin_a_slot_expires_while_its_request_is_under_way() {
     };
     let mut window = Window::new(limits);
     let tickets = [(); 2].map(|()| window.enter(0).expect("it fits"));
-    assert_eq!(window.poll(tickets[0], secs(0)), Turn::Go);
-    assert_eq!(window.poll(tickets[1], secs(10)), Turn::WaitUntil(secs(62)));
+    assert_eq!(window.poll(tickets[0], secs(0)), Admission::Go);
+    assert_eq!(
+        window.poll(tickets[1], secs(10)),
+        Admission::WaitUntil(secs(62))
+    );
     window.seen(tickets[0], secs(50));
-    assert_eq!(window.poll(tickets[1], secs(62)), Turn::Go);
+    assert_eq!(window.poll(tickets[1], secs(62)), Admission::Go);
 }
 
 #[test]
@@ -370,15 +388,15 @@ fn a_closed_window_lets_nobody_go() {
     let tickets = [(); 2].map(|()| window.enter(0).expect("it fits"));
     window.close();
     for ticket in tickets {
-        assert_eq!(window.poll(ticket, secs(0)), Turn::Closed);
+        assert_eq!(window.poll(ticket, secs(0)), Admission::Closed);
     }
-    assert_eq!(window.enter(0), Err(NoSlot::Closed));
+    assert_eq!(window.enter(0), Err(AcquireError::Closed));
 }
 
 /// Lets one go now, and tells what its answer says is left.
 fn ask(window: &mut Window, tokens: u64, feedback: &Feedback, now: Duration) {
     let ticket = window.enter(tokens).expect("it fits");
-    assert_eq!(window.poll(ticket, now), Turn::Go);
+    assert_eq!(window.poll(ticket, now), Admission::Go);
     window.finished(ticket, feedback, now);
 }
 
@@ -407,7 +425,7 @@ fn what_the_server_says_is_left_counts_downward_only() {
     };
     ask(&mut window, 0, &more, secs(0));
     let ticket = window.enter(0).expect("it fits");
-    assert_eq!(window.poll(ticket, secs(0)), Turn::WaitUntil(secs(20)));
+    assert_eq!(window.poll(ticket, secs(0)), Admission::WaitUntil(secs(20)));
 
     // The same for tokens. Of a hundred we reserved 30, and somebody else took 40.
     let mut window = Window::new(limits);
@@ -417,7 +435,7 @@ fn what_the_server_says_is_left_counts_downward_only() {
     };
     ask(&mut window, 30, &feedback, secs(0));
     let ticket = window.enter(31).expect("it fits");
-    assert_eq!(window.poll(ticket, secs(0)), Turn::WaitUntil(secs(20)));
+    assert_eq!(window.poll(ticket, secs(0)), Admission::WaitUntil(secs(20)));
 }
 
 #[test]
@@ -500,6 +518,7 @@ fn feedback_is_read_from_the_headers_of_answers_and_refusals() {
             reset: ms(360_500),
         }),
         pause: None,
+        unsent: false,
     };
     assert_eq!(Feedback::of_reply(&headers(&limits), Some(usage)), learned);
     // One without the other, and what can't be read, is not known.
@@ -530,4 +549,11 @@ fn feedback_is_read_from_the_headers_of_answers_and_refusals() {
     assert_eq!(capped.pause, Some(secs(120)));
     assert_eq!(refused("insufficient_quota", "7").pause, None);
     assert_eq!(Feedback::of_error(&Error::Truncated), Feedback::default());
+    for nothing_sent in [Error::Connect("no".into()), Error::Config("no".into())] {
+        let unsent = Feedback {
+            unsent: true,
+            ..Feedback::default()
+        };
+        assert_eq!(Feedback::of_error(&nothing_sent), unsent);
+    }
 }

@@ -12,7 +12,11 @@ use std::process::ExitCode;
 
 use ai_core::{AsyncClient, ChatRequest, Config, Error, Message};
 use ai_mock::{Latency, Mock};
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::middleware::map_request;
 use axum::response::Html;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::{get, post};
@@ -20,6 +24,7 @@ use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use clap::Parser;
 use demo::Scene;
+use futures::future::ready;
 use futures::{Stream, StreamExt, TryFutureExt, stream};
 use serde::{Deserialize, Serialize};
 use streaming::{Recorder, Story};
@@ -35,16 +40,34 @@ pub(crate) struct Conversation {
 /// Serves the page and answers its questions, for ever.
 pub(crate) async fn serve(listener: TcpListener, client: AsyncClient) -> io::Result<()> {
     let page = || async { Html(include_str!("chat.html")) };
+    let port = listener.local_addr()?.port();
     let app = Router::new()
         .route("/", get(page))
-        .route("/chat", post(chat));
+        .route("/chat", post(chat))
+        .layer(map_request(move |request| ready(only_ours(request, port))));
     // A small write would wait for the acknowledgement of the one before it, and so would a token.
     let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap_or(()));
     axum::serve(listener, app.with_state(client)).await
 }
 
+/// Lets a request pass that asks for this machine by name. A foreign site can make its own name lead here
+/// (DNS rebinding). For the browser its page and this server are then one site, and it may post; but the
+/// name in `Host` is still the site's own.
+fn only_ours(request: Request, port: u16) -> Result<Request, (StatusCode, &'static str)> {
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let ours = host.is_some_and(|host| {
+        let local = matches!(host.host(), "127.0.0.1" | "localhost" | "[::1]");
+        // A browser leaves out the port that is its scheme's own.
+        local && host.port_u16().unwrap_or(80) == port
+    });
+    let refusal = (StatusCode::FORBIDDEN, "this page has another address\n");
+    ours.then_some(request).ok_or(refusal)
+}
+
 /// `Json` takes nothing that isn't declared as JSON. A foreign site can't send that here without asking
-/// the browser, which asks us, and we don't answer: so it can't spend your money.
+/// the browser, which asks us, and we don't answer. Nor does a name of its own help it: see [`only_ours`].
+/// So it can't spend your money.
 async fn chat(
     State(client): State<AsyncClient>,
     Json(Conversation { messages }): Json<Conversation>,
@@ -70,7 +93,7 @@ fn relay(
 ) -> impl Stream<Item = Result<Event, axum::Error>> {
     let started = Instant::now();
     // Opened as part of the stream: an error before the first token is told like any later one, and
-    // who leaves before it ends that wait, too.
+    // a page that is closed before it ends that wait, too.
     let open = async move { client.chat_stream(&request).await };
     let answer = (open.try_flatten_stream().boxed(), Recorder::default());
     stream::unfold(Some(answer), move |answer| async move {
@@ -159,7 +182,7 @@ async fn run(arguments: Arguments) -> Result<(), ExitCode> {
         let words = format!("cannot listen on 127.0.0.1:{port}: {error}");
         demo::fail(&io::Error::other(words))
     })?;
-    // Whoever has started it may read no further. The page is served all the same.
+    // The program that has started it may read no further. The page is served all the same.
     let _ = writeln!(io::stdout(), "http://{address}/");
     serve(listener, client)
         .await

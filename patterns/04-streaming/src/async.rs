@@ -22,7 +22,7 @@ pub async fn generate_stream(client: &AsyncClient, prompt: &str) -> Result<Async
 
 /// Opens a stream and shows its text as it comes, to its end or until `stop`.
 ///
-/// `stop` is any future; `std::future::pending()` is for those who always read to the end.
+/// `stop` is any future; `std::future::pending()` is for callers that always read to the end.
 ///
 /// A stop, like dropping the future of this call, closes the connection at once.
 ///
@@ -47,10 +47,9 @@ pub async fn follow<S: Stream<Item = Result<Event, Error>>>(
         let item = tokio::select! {
             biased;
             () = &mut stop => break Ending::Stopped,
-            item = items.next() => item,
+            // A stream tells its end: one that is just over was cut.
+            item = items.next() => item.unwrap_or(Err(Error::Truncated)),
         };
-        // A stream tells its end. One that is just over was cut.
-        let item = item.unwrap_or(Err(Error::Truncated));
         match recorder.take(item, started.elapsed()) {
             Continue(text) => {
                 if let Err(error) = show(&text, out) {

@@ -5,10 +5,11 @@
 //! so it is kept, and [`Ending`] says what it is worth. One that was cut can't pass for a whole one.
 //!
 //! Read `story.rs` (what the events add up to: pure), `pace.rs` (how fast they came), then
-//! `sync.rs`, then `async.rs` beside it.
+//! `sync.rs`, then `async.rs` beside it. `reader.rs` is the thread that reads for `sync.rs`.
 
 mod r#async;
 mod pace;
+mod reader;
 mod story;
 mod sync;
 

@@ -54,8 +54,10 @@ impl Ending {
         match last {
             // A refusal says "stop" like any other answer: its words tell.
             Ok(_) if !told.refusal.is_empty() => Ending::Refused(told.refusal.clone()),
-            // Some servers say "stop" when they mean "call this": the calls count.
-            Ok(FinishReason::Stop) if !told.tool_calls().is_ok_and(|calls| calls.is_empty()) => {
+            // Some servers say "stop", or nothing, when they mean "call this": the calls count.
+            Ok(FinishReason::Stop | FinishReason::Unstated)
+                if !told.tool_calls().is_ok_and(|calls| calls.is_empty()) =>
+            {
                 Ending::Complete(FinishReason::ToolCalls)
             }
             Ok(reason) => Ending::Complete(reason),

@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow::{Break, Continue};
-use std::thread;
 use std::time::Instant;
 
 use ai_core::{ChatRequest, Error, Event, SyncChatStream, SyncClient};
-use crossbeam_channel::{Receiver, bounded, select_biased};
+use crossbeam_channel::{Receiver, select_biased};
 
+use crate::reader::Reader;
 use crate::story::{Ending, Recorder, Story};
 
 /// Asks for an answer that arrives while it is written: an iterator over its events.
@@ -23,13 +23,14 @@ pub fn generate_stream(client: &SyncClient, prompt: &str) -> Result<SyncChatStre
 /// Opens a stream and shows its text as it comes, to its end or until `stop`.
 ///
 /// `stop` is a channel that gets a message, or loses its sender; `crossbeam_channel::never()` is
-/// for those who always read to the end.
+/// for callers that always read to the end.
 ///
 /// A thread that waits for the network can't be stopped. So a stop ends the story at once, but the
 /// connection only with the next token, the limit on silence, or the program.
 ///
 /// # Errors
 /// When there is no answer at all. One that was cut short is an answer: see [`Story::ending`].
+/// [`Error::Config`] where the system refuses the thread that is to read; nothing was sent then.
 pub fn follow<S: Iterator<Item = Result<Event, Error>>>(
     open: impl FnOnce() -> Result<S, Error> + Send + 'static,
     out: &mut impl Write,
@@ -38,22 +39,13 @@ pub fn follow<S: Iterator<Item = Result<Event, Error>>>(
     // Before the stream is opened: the wait for its head is part of that for the first token.
     let started = Instant::now();
     let mut recorder = Recorder::default();
-    // The channel has no buffer: a slow reader slows the server, and fills no memory.
-    let (sender, items) = bounded(0);
-    // Another thread reads, so that this one can wait for `stop` as well. Not a scoped one: its
-    // scope would wait for it after a stop, and so for the network.
-    thread::spawn(move || match open() {
-        // Once nobody follows any more, sending fails, and the stream is dropped.
-        Ok(mut stream) => stream.try_for_each(|item| sender.send(item)),
-        Err(error) => sender.send(Err(error)),
-    });
+    // Another thread reads, so that this one can wait for `stop` as well.
+    let mut reader = Reader::start(open)?;
     let ending = loop {
         let item = select_biased! {
             recv(stop) -> _ => break Ending::Stopped,
-            recv(items) -> item => item.ok(),
+            recv(reader.items) -> item => item.unwrap_or_else(|_| reader.last()),
         };
-        // A stream tells its end. One that is just over was cut.
-        let item = item.unwrap_or(Err(Error::Truncated));
         match recorder.take(item, started.elapsed()) {
             Continue(text) => {
                 if let Err(error) = show(&text, out) {

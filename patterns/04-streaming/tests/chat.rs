@@ -186,6 +186,42 @@ async fn what_is_no_conversation_is_refused_and_never_reaches_the_model() {
 }
 
 #[tokio::test]
+async fn a_foreign_name_for_this_address_is_refused_and_never_reaches_the_model() {
+    let relay = Relay::start(Script::Normal).await;
+    relay.gate.open();
+    let conversation = json!({"messages": [{"role": "user", "content": PROMPT}]});
+    let address = relay.url.trim_start_matches("http://");
+    let port = address.trim_end_matches("/chat").rsplit(':').next();
+    let port = port.expect("it has one");
+    let ask = async |host: String| {
+        let request = relay.http.post(&relay.url).header("host", &host);
+        let answer = request.json(&conversation).send().await;
+        answer.expect("it answers")
+    };
+    // A site that makes its own name lead here (DNS rebinding) is of one origin with us for the
+    // browser, which asks nobody. But it sends that name.
+    for foreign in [
+        format!("evil.test:{port}"),
+        format!("127.0.0.1.evil.test:{port}"),
+        format!("localhost.:{port}"),
+        "127.0.0.1".to_owned(),
+        "127.0.0.1:1".to_owned(),
+        "localhost".to_owned(),
+    ] {
+        let answer = ask(foreign.clone()).await;
+        assert_eq!(answer.status(), 403, "{foreign}");
+        let page = relay.url.trim_end_matches("chat");
+        let page = relay.http.get(page).header("host", &foreign).send().await;
+        assert_eq!(page.expect("it answers").status(), 403, "{foreign}");
+    }
+    assert!(relay.mock.log().is_empty());
+    for own in ["127.0.0.1", "localhost", "[::1]"] {
+        let answer = Answer::of(ask(format!("{own}:{port}")).await);
+        assert_eq!(answer.rest().await.1["whole"], true, "{own}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_needs_nothing_but_itself() {
     let relay = Relay::start(Script::Normal).await;
     let page = relay

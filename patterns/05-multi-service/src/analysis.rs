@@ -37,6 +37,9 @@ pub enum Branch<T> {
 
 /// How long an analysis may take. While it runs, this stands in for the client's own limit on the
 /// whole of a call, which the client's other calls keep.
+///
+/// The sync version can overrun a limit that is longer than the client's limit on silence, by up to
+/// that silence: [`Timeouts::total`](ai_core::Timeouts::total) says why. With the defaults it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest time for each branch. 10 s.

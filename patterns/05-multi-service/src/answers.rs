@@ -7,22 +7,40 @@ use ai_core::Error;
 
 use crate::services::Sentiment;
 
-/// Reads a sentiment: the one that is named.
+/// Reads a sentiment: the one that is named, with nothing beside it that could mean something.
+///
+/// Not any answer that has the word in it: "It isn't positive", "hardly positive" and "0 % positive"
+/// have it, too. There is no complete list of the ways to deny something, but a short one of the words
+/// that deny nothing.
 pub(crate) fn read_sentiment(answer: &str) -> Result<Sentiment, Error> {
-    let answer_lower = answer.to_lowercase();
-    let words: Vec<_> = answer_lower
-        .split(|letter: char| !letter.is_alphabetic())
-        .collect();
-    let named = |word| words.contains(&word);
-    match (named("positive"), named("negative"), named("neutral")) {
-        // "Not positive" is not positive. What it is, it does not say.
-        _ if named("not") => Err(senseless("it says what the sentiment is not", answer)),
-        (true, false, false) => Ok(Sentiment::Positive),
-        (false, true, false) => Ok(Sentiment::Negative),
-        (false, false, true) => Ok(Sentiment::Neutral),
-        _ => Err(senseless("it does not name one sentiment", answer)),
+    let lower = answer.to_lowercase();
+    let words = lower.split(|letter: char| !letter.is_alphanumeric());
+    let telling: Vec<_> = words.filter(|word| !FILLERS.contains(word)).collect();
+    match telling[..] {
+        ["positive"] => Ok(Sentiment::Positive),
+        ["negative"] => Ok(Sentiment::Negative),
+        ["neutral"] => Ok(Sentiment::Neutral),
+        _ => Err(senseless("it does not name one sentiment alone", answer)),
     }
 }
+
+/// What may stand around the sentiment. The empty one is what lies between two signs in a row, and the
+/// "s" is that of "it's".
+const FILLERS: [&str; 13] = [
+    "",
+    "s",
+    "a",
+    "answer",
+    "is",
+    "it",
+    "of",
+    "overall",
+    "sentiment",
+    "text",
+    "the",
+    "this",
+    "user",
+];
 
 /// Reads a summary, which may say anything but nothing.
 pub(crate) fn read_summary(answer: &str) -> Result<String, Error> {
@@ -95,6 +113,12 @@ mod tests {
             ("Sentiment: **Positive**.\n", Sentiment::Positive),
             ("The text is NEGATIVE", Sentiment::Negative),
             ("{\"sentiment\": \"neutral\"}", Sentiment::Neutral),
+            ("Overall, the user's text is positive.", Sentiment::Positive),
+            (
+                "The sentiment of this text is: \"negative\"",
+                Sentiment::Negative,
+            ),
+            ("It's neutral", Sentiment::Neutral),
         ] {
             assert_eq!(read_sentiment(answer), Ok(sentiment), "{answer:?}");
         }
@@ -108,6 +132,16 @@ mod tests {
             "positive or negative",
             "not positive",
             "nonpositive",
+            "non-positive",
+            "It isn't positive",
+            "It isn’t positive.",
+            "never positive",
+            "hardly positive",
+            "0% positive",
+            "far from negative",
+            "I can't tell: positive?",
+            "positive positive",
+            "the sentiment of the text",
             "mixed",
         ] {
             let error = read_sentiment(answer).expect_err(answer);

@@ -72,8 +72,8 @@ impl Run<'_> {
 
     /// Makes one call, with as much time as the limits leave it now.
     ///
-    /// The client keeps the limit, so that it means the same in both versions and the connection is
-    /// closed when it is reached. `tokio::time::timeout` would do as well, here.
+    /// The client keeps the limit, as in sync, and the connection is closed when it is reached.
+    /// `tokio::time::timeout` would do as well, here. It is kept exactly, however long it is.
     async fn branch<T>(
         &self,
         call: impl AsyncFnOnce(AsyncClient) -> Result<T, Error>,

@@ -63,8 +63,10 @@ impl Run<'_> {
 
     /// Makes one call, with as much time as the limits leave it now.
     ///
-    /// The client keeps the limit, so that it means the same in both versions and the connection is
-    /// closed when it is reached. A thread could not be stopped from outside.
+    /// The client keeps the limit, so that the connection is closed when it is reached. A thread could
+    /// not be stopped from outside. It is kept as exactly as in async if it is not longer than the
+    /// client's limit on silence (30 s); a longer one can be overrun by up to that silence, see
+    /// [`Timeouts::total`](ai_core::Timeouts::total).
     fn branch<T>(&self, call: impl FnOnce(SyncClient) -> Result<T, Error>) -> Branch<T> {
         let allowance = self.limits.allow(self.started.elapsed());
         if allowance.time.is_zero() {

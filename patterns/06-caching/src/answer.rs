@@ -41,7 +41,7 @@ pub struct Cached<T> {
     pub body: Bytes,
     /// Where it came from.
     pub source: Source,
-    /// The tokens it cost whoever asked the service; `None` where the server does not tell.
+    /// The tokens it cost the caller that asked the service; `None` where the server does not tell.
     pub usage: Option<Usage>,
 }
 
@@ -51,8 +51,8 @@ impl<T> Cached<T> {
         self.source != Source::Called
     }
 
-    /// The same, as one sees it who had the part of `source` in the flight: what the leader called
-    /// for is shared to all others, and what he found in the store is stored for everybody.
+    /// The same, as a caller sees it that had the part of `source` in the flight: what the leader called
+    /// for is shared with all others, and what it found in the store is stored for everybody.
     pub(crate) fn seen_from(mut self, source: Source) -> Cached<T> {
         if self.source == Source::Called {
             self.source = source;
@@ -95,7 +95,7 @@ pub struct Answer {
     pub cached: bool,
     /// Where it came from.
     pub source: Source,
-    /// The tokens it cost whoever asked the service; `None` where that is unknown.
+    /// The tokens it cost the caller that asked the service; `None` where that is unknown.
     pub usage: Option<Usage>,
     /// What that was in money; `None` where that is unknown.
     pub cost: Option<Cost>,

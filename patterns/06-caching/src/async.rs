@@ -4,9 +4,9 @@ use ai_core::{AsyncClient, ChatResponse, Error, Reply};
 use tokio::sync::OnceCell;
 
 use crate::answer::{Answer, Cached, Source, request};
-use crate::desk::Desk;
 use crate::entry;
 use crate::key::{Key, chat_key, may_keep};
+use crate::shared::Shared;
 use crate::stores::AsyncStore;
 
 /// Asks the default model one thing, unless it was asked before.
@@ -24,19 +24,22 @@ pub async fn generate_text(
     Answer::new(cached, client.config())
 }
 
-/// Answers kept for all who ask the same. A clone shares them; so do tasks that share one cache.
+/// Answers kept for all callers that ask the same. A clone shares them; so do tasks that share one
+/// cache.
 #[derive(Debug, Clone)]
-pub struct Cache(pub(crate) Desk<dyn AsyncStore>);
+pub struct Cache(pub(crate) Shared<dyn AsyncStore>);
 
 impl Cache {
-    /// The answer under this key: from the store, from whoever is asking for it, or from `call`.
+    /// The answer under this key: from the store, from the caller that is asking for it, or from `call`.
     ///
-    /// Dropped while it calls, it leaves the call to the next one who waits for it. Neither dropped nor
-    /// polled, it keeps the others waiting. `call` must not ask this cache for the same key: it would
-    /// wait for itself. Who waits is bound by the limits of whoever calls, and not by his own.
+    /// A caller that is dropped while it calls leaves the call to the next one in line. One that is
+    /// neither dropped nor polled keeps the others waiting.
+    ///
+    /// `call` must not ask this cache for the same key: it would wait for itself. A caller that waits is
+    /// bound by the time limits of the one that calls, and not by its own.
     ///
     /// # Errors
-    /// That of the one `call` that was made, for all who have waited for it. The store's never.
+    /// That of the one `call` that was made, for all callers that have waited for it. The store's never.
     pub async fn chat<E: Clone + Send + Sync + 'static, Fut>(
         &self,
         key: &Key,
@@ -48,8 +51,8 @@ impl Cache {
         let mut flight = self.0.flights.join::<OnceCell<_>>(key);
         let mut source = Source::Shared;
         let ask = || async {
-            // Looked up within the flight, not before it: who has missed what the last flight was
-            // about to store would call a second time.
+            // Looked up within the flight, not before it: a caller that has missed what the last
+            // flight was about to store would call a second time.
             if let Some(stored) = self.stored(key).await {
                 source = Source::Stored;
                 return Ok(stored);
@@ -58,8 +61,8 @@ impl Cache {
             call().await.map(Cached::called)
         };
         let result = flight.get_or_init(ask).await.clone();
-        // The others have it now, and need not wait for the store. But the flight ends after that, or
-        // who comes next would find the answer in neither.
+        // The others have it now, and need not wait for the store. But the flight ends after that:
+        // sooner, the next caller would find the answer in neither.
         flight.lands = source != Source::Shared;
         if let (Source::Called, Ok(answer)) = (source, &result) {
             self.keep(key, answer).await;
@@ -76,10 +79,10 @@ impl Cache {
     }
 
     async fn keep(&self, key: &Key, answer: &Cached<ChatResponse>) {
-        let desk = &self.0;
-        if may_keep(&answer.value) && desk.may_put() {
+        let shared = &self.0;
+        if may_keep(&answer.value) && shared.may_put() {
             let entry = entry::of_chat(&answer.body);
-            desk.kept(desk.store.put(key, entry, desk.lifetime()).await);
+            shared.kept(shared.store.put(key, entry, shared.lifetime()).await);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is kept of an answer, as bytes: pure.
 //!
 //! One line says what it is, and its checksum: `ai_cache/1 chat 1f0e5c2a9b8d7743`. Behind it stands
-//! what the server sent, byte by byte: whoever reads it later finds every field, also those we don't
-//! know yet.
+//! what the server sent, byte by byte: a later version finds every field in it, also those this one
+//! does not know yet.
 
 use ai_core::{ChatResponse, Event, FinishReason, Usage};
 use bytes::Bytes;
@@ -59,9 +59,10 @@ fn write(kind: &str, body: &[u8]) -> Bytes {
 }
 
 fn read(kind: &'static str, bytes: &Bytes) -> Result<Bytes, Trouble> {
-    let start = bytes.iter().position(|byte| *byte == b'\n');
-    let body = bytes.slice(start.map_or(bytes.len(), |end| end + 1)..);
-    match bytes.strip_suffix(&body[..]) == Some(header(kind, &body).as_bytes()) {
+    let line_end = bytes.iter().position(|byte| *byte == b'\n');
+    let start = line_end.ok_or_else(|| garbage(kind))? + 1;
+    let (head, body) = (&bytes[..start], bytes.slice(start..));
+    match head == header(kind, &body).as_bytes() {
         true => Ok(body),
         false => Err(garbage(kind)),
     }

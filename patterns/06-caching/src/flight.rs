@@ -1,14 +1,14 @@
-//! Single flight: who asks for what is being asked for already waits for that answer. Shared by both
-//! versions.
+//! Single flight: a caller that asks for what is being asked for already waits for that answer. Shared
+//! by both versions.
 //!
 //! A flight is a cell that is filled once: `OnceLock` of std where threads wait, `OnceCell` of tokio
-//! where tasks do. Both do by themselves what is hard about it: the first to come fills the cell,
-//! the others wait; if he panics or is cancelled, the next one of them tries. So all that is left to
-//! do here is to have one cell a key, until who has filled it leaves, and no longer: a cell that stayed
-//! would be a cache without an end to its answers.
+//! where tasks do. Both do by themselves what is hard about it: the first caller fills the cell, the
+//! others wait; if the first panics or is cancelled, the next in line tries. So all that is left to do
+//! here is to have one cell a key, until the caller that has filled it leaves, and no longer: a cell
+//! that stayed would be a cache whose answers never end.
 //!
 //! Not moka's `try_get_with`, which is a cache and a flight in one. It keeps every `Ok`, so what must
-//! not be kept has to leave as an error; and a caller who has seen 200 others be cancelled panics.
+//! not be kept has to leave as an error; and a caller that has seen 200 others be cancelled panics.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -65,7 +65,8 @@ pub(crate) struct Seat<'a, C: Send + Sync + 'static> {
     flights: &'a Flights,
     id: (Key, TypeId),
     cell: Arc<C>,
-    /// Whether the flight ends with this seat, however it is left: for who has filled the cell.
+    /// Whether the flight ends with this seat, however it is left: for the caller that has filled the
+    /// cell.
     pub(crate) lands: bool,
 }
 
@@ -86,8 +87,8 @@ impl<C: Send + Sync> Deref for Seat<'_, C> {
     }
 }
 
-/// Who leaves early, cancelled or in a panic, leaves the flight to the others. The last one ends it.
-/// Whoever comes later begins another.
+/// A caller that leaves early, cancelled or in a panic, leaves the flight to the others. The last one to
+/// leave ends it, and a later caller begins another.
 impl<C: Send + Sync> Drop for Seat<'_, C> {
     fn drop(&mut self) {
         let mut map = self.flights.lock();

@@ -99,7 +99,7 @@ pub(crate) fn to_value(request: &impl Serialize) -> Value {
 pub struct Scope {
     /// The service, as a rule by its base URL.
     pub base_url: String,
-    /// Who asks. Empty where all who use the cache may see the same.
+    /// The customer or user that asks. Empty where all who use the cache may see the same.
     pub tenant: String,
 }
 
@@ -120,7 +120,7 @@ impl Scope {
 
 /// What an answer is found by: the SHA-256 of everything that can change it.
 ///
-/// Not the guide's MD5, with which whoever writes prompts can make two that share a key.
+/// Not the guide's MD5: people who write prompts can make two that share an MD5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 

@@ -1,8 +1,8 @@
 //! Pattern 6: ask once, and answer from a cache.
 //!
 //! A cache for AI answers is wrong in ways that show late. A key that leaves out a field gives people
-//! answers to other questions. An answer that was cut is kept for an hour. A hundred who ask at once
-//! all find nothing, and all pay. A cache that is down takes the service with it. Here
+//! answers to other questions. An answer that was cut is kept for an hour. A hundred callers that ask
+//! at once all find nothing, and all pay. A cache that is down takes the service with it. Here
 //! [`chat_key`] takes everything, [`may_keep`] takes whole answers only, one caller asks while the
 //! others wait, and a store in trouble is a miss.
 //!
@@ -13,11 +13,12 @@
 mod answer;
 mod r#async;
 mod canonical;
-mod desk;
 mod entry;
 mod flight;
 mod key;
 mod open;
+mod recording;
+mod shared;
 mod stores;
 mod stream_async;
 mod stream_sync;

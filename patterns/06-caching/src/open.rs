@@ -6,8 +6,8 @@ use std::time::Duration;
 use ai_core::Config;
 
 use crate::r#async::Cache as AsyncCache;
-use crate::desk::Desk;
 use crate::key::Scope;
+use crate::shared::Shared;
 use crate::stores::{AsyncStore, Place, Store};
 use crate::sync::Cache;
 use crate::trouble::Trouble;
@@ -16,12 +16,12 @@ impl Cache {
     /// Opens a cache that keeps answers for `ttl`, a year at most. It can't fail: where the place is
     /// of no use everything is a miss, and [`on_trouble`](Self::on_trouble) says why.
     pub fn open(place: &Place, ttl: Duration) -> Cache {
-        Cache(Desk::new(place.store(), ttl))
+        Cache(Shared::new(place.store(), ttl))
     }
 
     /// A cache with a store of your own.
     pub fn new(store: impl Store, ttl: Duration) -> Cache {
-        Cache(Desk::new(Arc::new(store), ttl))
+        Cache(Shared::new(Arc::new(store), ttl))
     }
 
     /// Calls `warn` once for each run of trouble with the store. Without it `tracing` is told.
@@ -41,7 +41,7 @@ impl Cache {
         self.0.scope(config)
     }
 
-    /// How many are being answered now, those who wait for another's answer included.
+    /// How many callers are being answered now, those that wait for another's answer included.
     pub fn callers(&self) -> usize {
         self.0.flights.callers()
     }
@@ -50,14 +50,13 @@ impl Cache {
 impl AsyncCache {
     /// Opens a cache that keeps answers for `ttl`, a year at most. It can't fail: where the place is
     /// of no use everything is a miss, and [`on_trouble`](Self::on_trouble) says why.
-    // It awaits nothing yet. A store that connects at once could not be added without it.
-    pub async fn open(place: &Place, ttl: Duration) -> AsyncCache {
-        AsyncCache(Desk::new(place.async_store(), ttl))
+    pub fn open(place: &Place, ttl: Duration) -> AsyncCache {
+        AsyncCache(Shared::new(place.async_store(), ttl))
     }
 
     /// A cache with a store of your own.
     pub fn new(store: impl AsyncStore, ttl: Duration) -> AsyncCache {
-        AsyncCache(Desk::new(Arc::new(store), ttl))
+        AsyncCache(Shared::new(Arc::new(store), ttl))
     }
 
     /// Calls `warn` once for each run of trouble with the store. Without it `tracing` is told.
@@ -77,7 +76,7 @@ impl AsyncCache {
         self.0.scope(config)
     }
 
-    /// How many are being answered now, those who wait for another's answer included.
+    /// How many callers are being answered now, those that wait for another's answer included.
     pub fn callers(&self) -> usize {
         self.0.flights.callers()
     }

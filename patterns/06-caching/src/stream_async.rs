@@ -1,19 +1,21 @@
 //! Streams, awaited. Diff this file with `stream_sync.rs`: only the waiting differs.
 //!
 //! There is no single flight here: a follower would have to wait for the whole of the stream, which
-//! is what people stream against, or be tied to the pace of whoever leads. Those who ask for the
-//! same at once each get a stream, and pay for it.
+//! is what people stream against, or be tied to the leader's pace. Callers that ask for the same at
+//! once each get a stream, and each is paid for. A stream that is too long for the cache goes on all
+//! the same; only what is held of it for the store is let go.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ai_core::{AsyncClient, Error, Event, Transcript};
+use ai_core::{AsyncClient, Error, Event};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use crate::answer::{Source, request};
 use crate::r#async::Cache;
 use crate::entry;
-use crate::key::{Key, may_keep_stream, stream_key};
+use crate::key::{Key, stream_key};
+use crate::recording::Recording;
 
 /// Asks the default model one thing, and gets its answer piece by piece, unless it has been asked
 /// before: then its pieces come at once.
@@ -52,7 +54,7 @@ impl Cache {
         }
         let recorder = Recorder {
             stream: open().await?,
-            seen: Vec::new(),
+            seen: Recording::default(),
             key: *key,
             cache: self.clone(),
         };
@@ -90,10 +92,11 @@ impl Stream for CachedStream {
     }
 }
 
-/// Writes along. What is dropped before its end is never kept.
+/// Hands the events on, and takes them down for the store. A stream that is dropped before its end is
+/// never kept.
 struct Recorder<S> {
     stream: S,
-    seen: Vec<Event>,
+    seen: Recording,
     key: Key,
     cache: Cache,
 }
@@ -102,8 +105,8 @@ impl<S: Stream<Item = Result<Event, Error>> + Unpin> Recorder<S> {
     async fn next(&mut self) -> Option<Result<Event, Error>> {
         let item = self.stream.next().await?;
         if let Ok(event) = &item {
-            self.seen.push(event.clone());
-            // Kept before the end is handed out: who has seen that asks for no more.
+            self.seen.push(event);
+            // Kept before the end is handed out: a reader that has seen the end asks for no more.
             if let Event::End(_) = event {
                 self.keep().await;
             }
@@ -112,14 +115,11 @@ impl<S: Stream<Item = Result<Event, Error>> + Unpin> Recorder<S> {
     }
 
     async fn keep(&mut self) {
-        let mut all = Transcript::default();
-        self.seen.iter().for_each(|event| all.push(event));
-        let desk = &self.cache.0;
-        if may_keep_stream(&all)
-            && desk.may_put()
-            && let Some(entry) = entry::of_events(&self.seen)
+        let shared = &self.cache.0;
+        if shared.may_put()
+            && let Some(entry) = self.seen.entry()
         {
-            desk.kept(desk.store.put(&self.key, entry, desk.lifetime()).await);
+            shared.kept(shared.store.put(&self.key, entry, shared.lifetime()).await);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Streams, blocking. Diff this file with `stream_async.rs`: only the waiting differs.
 //!
 //! There is no single flight here: a follower would have to wait for the whole of the stream, which
-//! is what people stream against, or be tied to the pace of whoever leads. Those who ask for the
-//! same at once each get a stream, and pay for it.
+//! is what people stream against, or be tied to the leader's pace. Callers that ask for the same at
+//! once each get a stream, and each is paid for. A stream that is too long for the cache goes on all
+//! the same; only what is held of it for the store is let go.
 
-use ai_core::{Error, Event, SyncClient, Transcript};
+use ai_core::{Error, Event, SyncClient};
 
 use crate::answer::{Source, request};
 use crate::entry;
-use crate::key::{Key, may_keep_stream, stream_key};
+use crate::key::{Key, stream_key};
+use crate::recording::Recording;
 use crate::sync::Cache;
 
 /// Asks the default model one thing, and gets its answer piece by piece, unless it has been asked
@@ -43,7 +45,7 @@ impl Cache {
         }
         let mut recorder = Recorder {
             stream: open()?,
-            seen: Vec::new(),
+            seen: Recording::default(),
             key: *key,
             cache: self.clone(),
         };
@@ -76,10 +78,11 @@ impl Iterator for CachedStream {
     }
 }
 
-/// Writes along. What is dropped before its end is never kept.
+/// Hands the events on, and takes them down for the store. A stream that is dropped before its end is
+/// never kept.
 struct Recorder<S> {
     stream: S,
-    seen: Vec<Event>,
+    seen: Recording,
     key: Key,
     cache: Cache,
 }
@@ -88,8 +91,8 @@ impl<S: Iterator<Item = Result<Event, Error>>> Recorder<S> {
     fn next(&mut self) -> Option<Result<Event, Error>> {
         let item = self.stream.next()?;
         if let Ok(event) = &item {
-            self.seen.push(event.clone());
-            // Kept before the end is handed out: who has seen that asks for no more.
+            self.seen.push(event);
+            // Kept before the end is handed out: a reader that has seen the end asks for no more.
             if let Event::End(_) = event {
                 self.keep();
             }
@@ -98,14 +101,11 @@ impl<S: Iterator<Item = Result<Event, Error>>> Recorder<S> {
     }
 
     fn keep(&mut self) {
-        let mut all = Transcript::default();
-        self.seen.iter().for_each(|event| all.push(event));
-        let desk = &self.cache.0;
-        if may_keep_stream(&all)
-            && desk.may_put()
-            && let Some(entry) = entry::of_events(&self.seen)
+        let shared = &self.cache.0;
+        if shared.may_put()
+            && let Some(entry) = self.seen.entry()
         {
-            desk.kept(desk.store.put(&self.key, entry, desk.lifetime()));
+            shared.kept(shared.store.put(&self.key, entry, shared.lifetime()));
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use ai_core::{ChatResponse, Error, Reply, SyncClient};
 
 use crate::answer::{Answer, Cached, Source, request};
-use crate::desk::Desk;
 use crate::entry;
 use crate::key::{Key, chat_key, may_keep};
+use crate::shared::Shared;
 use crate::stores::Store;
 
 /// Asks the default model one thing, unless it was asked before.
@@ -21,18 +21,19 @@ pub fn generate_text(client: &SyncClient, cache: &Cache, prompt: &str) -> Result
     Answer::new(cached, client.config())
 }
 
-/// Answers kept for all who ask the same. A clone shares them; so do threads that share one cache.
+/// Answers kept for all callers that ask the same. A clone shares them; so do threads that share one
+/// cache.
 #[derive(Debug, Clone)]
-pub struct Cache(pub(crate) Desk<dyn Store>);
+pub struct Cache(pub(crate) Shared<dyn Store>);
 
 impl Cache {
-    /// The answer under this key: from the store, from whoever is asking for it, or from `call`.
+    /// The answer under this key: from the store, from the caller that is asking for it, or from `call`.
     ///
-    /// `call` must not ask this cache for the same key: it would wait for itself. Who waits is bound by
-    /// the limits of whoever calls, and not by his own.
+    /// `call` must not ask this cache for the same key: it would wait for itself. A caller that waits is
+    /// bound by the time limits of the one that calls, and not by its own.
     ///
     /// # Errors
-    /// That of the one `call` that was made, for all who have waited for it. The store's never.
+    /// That of the one `call` that was made, for all callers that have waited for it. The store's never.
     pub fn chat<E: Clone + Send + Sync + 'static>(
         &self,
         key: &Key,
@@ -41,8 +42,8 @@ impl Cache {
         let mut flight = self.0.flights.join::<OnceLock<_>>(key);
         let mut source = Source::Shared;
         let ask = || {
-            // Looked up within the flight, not before it: who has missed what the last flight was
-            // about to store would call a second time.
+            // Looked up within the flight, not before it: a caller that has missed what the last
+            // flight was about to store would call a second time.
             if let Some(stored) = self.stored(key) {
                 source = Source::Stored;
                 return Ok(stored);
@@ -51,8 +52,8 @@ impl Cache {
             call().map(Cached::called)
         };
         let result = flight.get_or_init(ask).clone();
-        // The others have it now, and need not wait for the store. But the flight ends after that, or
-        // who comes next would find the answer in neither.
+        // The others have it now, and need not wait for the store. But the flight ends after that:
+        // sooner, the next caller would find the answer in neither.
         flight.lands = source != Source::Shared;
         if let (Source::Called, Ok(answer)) = (source, &result) {
             self.keep(key, answer);
@@ -69,10 +70,10 @@ impl Cache {
     }
 
     fn keep(&self, key: &Key, answer: &Cached<ChatResponse>) {
-        let desk = &self.0;
-        if may_keep(&answer.value) && desk.may_put() {
+        let shared = &self.0;
+        if may_keep(&answer.value) && shared.may_put() {
             let entry = entry::of_chat(&answer.body);
-            desk.kept(desk.store.put(key, entry, desk.lifetime()));
+            shared.kept(shared.store.put(key, entry, shared.lifetime()));
         }
     }
 }

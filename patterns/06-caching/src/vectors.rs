@@ -1,9 +1,8 @@
 //! Vectors, text by text: only those are asked for that nobody has asked for before.
 //!
-//! Both versions stand here, above the plan they share. There is no single flight: who waits in
-//! several flights at once can wait for somebody who waits for him. Two callers who miss the same
-//! text at one time both pay for it. And each vector is put by itself: a file takes some milliseconds
-//! for each.
+//! Both versions stand here, above the plan they share. There is no single flight: two callers that each
+//! wait in several flights can wait for one another for ever. So two that miss the same text at one time
+//! both pay for it. And each vector is put by itself: a file takes some milliseconds for each.
 
 use std::collections::HashMap;
 

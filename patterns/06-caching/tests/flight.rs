@@ -89,7 +89,7 @@ fn who_waits_for_an_answer_does_not_wait_for_the_store_too() {
         let leader = scope.spawn(|| cache.chat(&key(), || Ok::<_, u8>(whole)));
         until(|| store.puts.load(SeqCst) > 0);
         scope.spawn(late);
-        // Only a cache that makes him wait for the store takes as long as this.
+        // Only a cache that makes the second caller wait for the store takes as long as this.
         let late = told.recv_timeout(Duration::from_secs(30));
         store.open();
         assert_eq!(late, Ok(Ok(Source::Shared)));
@@ -106,7 +106,8 @@ fn who_leaves_while_his_answer_is_being_stored_has_not_paid_in_vain() {
     assert!(now(&mut leader).is_none());
     let mut late = cache.chat(&key, || ready(Err(7))).boxed();
     assert_eq!(now(&mut late), Some(Ok(Source::Shared)));
-    // When he has left, the flight is over: an answer that is not kept is not handed out for ever.
+    // When the leader has left, the flight is over: an answer that is not kept is not handed out for
+    // ever.
     drop(leader);
     assert_eq!(cache.callers(), 0);
     let mut next = cache.chat(&key, || ready(Err(7))).boxed();
@@ -128,7 +129,7 @@ fn who_comes_after_the_answer_begins_another_flight_even_if_some_still_sit_in_th
     // It was cut, so it is not kept, and asked for again.
     let mut second = cache.chat(&key, pending::<Result<_>>).boxed();
     assert_eq!(now(&mut second), None, "it was given the old answer");
-    // Who leaves the first flight takes no seat away in the second.
+    // A caller that leaves the first flight takes no seat away in the second.
     assert_eq!(now(&mut sleepy), Some(Ok(Source::Shared)));
     drop(sleepy);
     assert_eq!(cache.callers(), 1);
@@ -194,8 +195,7 @@ fn callers_with_other_errors_have_flights_of_their_own() {
 }
 
 fn memory() -> AsyncCache {
-    let opened = AsyncCache::open(&Place::Memory, TTL).now_or_never();
-    opened.expect("there is nothing to wait for")
+    AsyncCache::open(&Place::Memory, TTL)
 }
 
 /// Where its answer has come from, if there is one now.

@@ -135,8 +135,7 @@ fn askers(place: &Place) -> [Asker; 2] {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
     let client = AsyncClient::new(config(&mocks[1])).expect("a client can be built");
-    let cache = runtime.block_on(AsyncCache::open(place, TTL));
-    let cache = cache.on_trouble(count(1));
+    let cache = AsyncCache::open(place, TTL).on_trouble(count(1));
     let ask_async = move || {
         let answer = runtime.block_on(generate_text_async(&client, &cache, PROMPT));
         answer.expect("a store never fails a call").source

@@ -52,8 +52,10 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn memory() -> (Cache, AsyncCache) {
-    let awaited = block_on(AsyncCache::open(&Place::Memory, TTL));
-    (Cache::open(&Place::Memory, TTL), awaited)
+    (
+        Cache::open(&Place::Memory, TTL),
+        AsyncCache::open(&Place::Memory, TTL),
+    )
 }
 
 fn request() -> (ChatRequest, Key) {
@@ -162,7 +164,7 @@ fn who_comes_as_the_answer_is_being_stored_does_not_call_again() {
     let (client, async_client) = clients(&mock);
     let (request, key) = request();
     // The leader's call ends when the second caller waits in the flight, or (which would be wrong)
-    // has looked into the store by himself.
+    // has looked into the store on its own.
     let store = Arc::new(Stale::default());
     let cache = Cache::new(store.clone(), TTL);
     let call = || {
@@ -371,6 +373,35 @@ fn a_stream_that_is_dropped_midway_is_not_kept_in_both_versions() {
 }
 
 #[test]
+fn a_stream_that_is_too_long_goes_on_and_is_not_kept_in_both_versions() {
+    let key = stream_key(&request().0, &Scope::new("test"));
+    // In pieces of 1 MiB: what is kept of one stream is 64 MiB at most.
+    for (pieces, source) in [(65, Source::Called), (2, Source::Stored)] {
+        let events = move || {
+            let text = std::iter::repeat_with(|| Event::Text("x".repeat(1 << 20)));
+            let end = Event::End(ai_core::FinishReason::Stop);
+            text.take(pieces).chain([end]).map(Ok::<_, Error>)
+        };
+        let (cache, async_cache) = memory();
+        let opened = || cache.stream(&key, || Ok::<_, Error>(events()));
+        let once = opened().expect("it opens");
+        assert_eq!((once.source, once.count()), (Source::Called, pieces + 1));
+        assert_eq!(opened().map(|again| again.source), Ok(source), "{pieces}");
+        block_on(async {
+            let open = || async { Ok::<_, Error>(futures::stream::iter(events())) };
+            let opened = || async_cache.stream(&key, open);
+            let once = opened().await.expect("it opens");
+            assert_eq!(
+                (once.source, once.count().await),
+                (Source::Called, pieces + 1)
+            );
+            let again = opened().await.map(|again| again.source);
+            assert_eq!(again, Ok(source), "{pieces}");
+        });
+    }
+}
+
+#[test]
 fn only_vectors_that_are_missing_are_asked_for_each_once_in_both_versions() {
     let mock = mock();
     let (client, async_client) = clients(&mock);
@@ -551,7 +582,7 @@ fn a_redis_that_takes_connections_and_says_nothing_is_a_miss_in_both_versions() 
     let sync = generate_text(&client, &cache, PROMPT);
     assert_eq!(sync.map(|it| it.source), Ok(Source::Called));
     block_on(async {
-        let cache = AsyncCache::open(&place, TTL).await.on_trouble(count());
+        let cache = AsyncCache::open(&place, TTL).on_trouble(count());
         let awaited = generate_text_async(&async_client, &cache, PROMPT).await;
         assert_eq!(awaited.map(|it| it.source), Ok(Source::Called));
     });
@@ -738,6 +769,48 @@ fn every_store_gives_back_what_it_was_given_until_its_end() {
                 .expect("it is put");
             assert_eq!(store.get(&key).await, Ok(Some(value)));
         });
+    }
+}
+
+#[test]
+fn of_many_that_make_a_file_at_once_one_has_it_and_all_others_are_told() {
+    let key = request().1;
+    let value = Bytes::from_static(b"value");
+    for round in 0..5 {
+        let folder = format!("caching-{}-first{round}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        let place = Place::Disk(folder.join("cache.redb"));
+        let start = std::sync::Barrier::new(8);
+        // The stores stay open until all have tried: the file is free for nobody in between.
+        let tried = std::thread::scope(|scope| {
+            let threads = [(); 8].map(|()| {
+                scope.spawn(|| {
+                    let store = place.store();
+                    start.wait();
+                    let put = store.put(&key, value.clone(), TTL);
+                    (store, put)
+                })
+            });
+            threads.map(|thread| thread.join().expect("no panic"))
+        });
+        let told: Vec<_> = tried
+            .iter()
+            .filter_map(|(_, put)| put.clone().err())
+            .collect();
+        assert_eq!(told.len(), 7, "{told:?}");
+        for trouble in told {
+            assert!(
+                trouble.to_string().contains("another process uses it"),
+                "{trouble}"
+            );
+        }
+        drop(tried);
+        assert_eq!(place.store().get(&key), Ok(Some(value.clone())));
+        let files = std::fs::read_dir(&folder).expect("it is there");
+        assert_eq!(files.count(), 1, "what the others have made is gone");
+        std::fs::remove_dir_all(&folder).expect("it is ours");
     }
 }
 

@@ -5,6 +5,16 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 
+/// The attempts of one operation.
+#[derive(Debug)]
+pub struct Attempts<'a> {
+    policy: &'a Policy,
+    started: Duration,
+    number: u32,
+    /// The pause of the schedule before this attempt.
+    previous: Duration,
+}
+
 impl Attempts<'_> {
     /// Decides what follows the failure of this attempt. `now` counts from the same start as that
     /// of [`Policy::start`]; `random` is in [0, 1).
@@ -24,7 +34,7 @@ impl Attempts<'_> {
             // Not cut to the cap: a server that is asked early refuses, and may count it.
             return Next::GiveUp(Reason::AskedTooMuch(asked));
         }
-        let backoff = policy.backoff(self.number, self.backoff, random);
+        let backoff = policy.backoff(self.number, self.previous, random);
         let pause = backoff.max(asked);
         let elapsed = now.saturating_sub(self.started);
         if policy
@@ -40,7 +50,7 @@ impl Attempts<'_> {
             return Next::GiveUp(Reason::NoBudget);
         }
         self.number += 1;
-        self.backoff = backoff;
+        self.previous = backoff;
         Next::Wait(pause)
     }
 }
@@ -123,7 +133,7 @@ impl Policy {
             policy: self,
             started: now,
             number: 1,
-            backoff: self.base_delay,
+            previous: self.base_delay,
         }
     }
 
@@ -143,15 +153,6 @@ impl Policy {
         // It fails for what is longer than any duration, and so than the longest.
         Duration::try_from_secs_f64(seconds).map_or(self.max_delay, |it| it.min(self.max_delay))
     }
-}
-
-/// The attempts of one operation.
-#[derive(Debug)]
-pub struct Attempts<'a> {
-    policy: &'a Policy,
-    started: Duration,
-    number: u32,
-    backoff: Duration,
 }
 
 impl Attempts<'_> {

@@ -57,7 +57,8 @@ pub fn retry_with<T, E: Retryable>(
 
 /// Asks the default model one thing, as often as the policy allows.
 ///
-/// All attempts carry one idempotency key, and none runs past the policy's deadline. Where the client
+/// All attempts carry one idempotency key, and none runs past the policy's deadline, as far as
+/// [`Timeouts::total`](ai_core::Timeouts::total) can be kept by a client that blocks. Where the client
 /// has a limit on the whole of a call, the shorter of the two holds.
 ///
 /// # Errors

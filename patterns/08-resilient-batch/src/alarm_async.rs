@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Wakes all who wait, when something has changed or when the user stops the program.
+/// Wakes all waiting jobs, when something has changed or when the user stops the program.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     start: Instant,
@@ -38,12 +38,13 @@ impl Alarm {
         *self.stopped.borrow()
     }
 
-    /// Wakes all, to look again.
+    /// Wakes all waiting jobs, to look again.
     pub(crate) fn ring(&self) {
         self.stopped.send_modify(|_| {});
     }
 
-    /// A bell for one who is going to wait. Take it before you look: what changes in between rings it.
+    /// A bell for a job that is going to wait. Take it before you look: what changes in between rings
+    /// it.
     pub(crate) fn bell(&self) -> Bell {
         Bell {
             start: self.start,
@@ -68,7 +69,7 @@ pub(crate) struct Bell {
 impl Bell {
     /// Waits until the alarm rings, at most until this time.
     pub(crate) async fn wait(&mut self, until: Option<Duration>) {
-        // Rung or elapsed, or the alarm is gone with all who could ring it: it is time to look.
+        // The alarm rang, or the time elapsed, or nothing is left that could ring: it is time to look.
         let changed = self.heard.changed();
         match until.and_then(|until| self.start.checked_add(until)) {
             Some(until) => drop(timeout_at(until, changed).await),
@@ -84,7 +85,7 @@ impl Bell {
     }
 }
 
-/// Calls under way at one time. Dropped, those that have not ended are called off.
+/// Calls under way at one time. When it is dropped, the calls that have not ended are called off.
 pub(crate) struct Calls<F> {
     under_way: FuturesUnordered<F>,
 }

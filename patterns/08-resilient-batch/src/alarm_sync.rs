@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ai_core::{Clock, Part, Signal};
 
-/// Wakes all who wait, when something has changed or when the user stops the program.
+/// Wakes all waiting jobs, when something has changed or when the user stops the program.
 #[derive(Debug)]
 pub(crate) struct Alarm<C> {
     clock: C,
@@ -41,7 +41,7 @@ impl<C: Clock> Alarm<C> {
         self.lock().stopped
     }
 
-    /// Wakes all, to look again.
+    /// Wakes all waiting jobs, to look again.
     pub(crate) fn ring(&self) {
         let bells: Vec<_> = self.lock().bells.values().cloned().collect();
         for bell in bells {
@@ -49,7 +49,8 @@ impl<C: Clock> Alarm<C> {
         }
     }
 
-    /// A bell for one who is going to wait. Take it before you look: what changes in between rings it.
+    /// A bell for a job that is going to wait. Take it before you look: what changes in between rings
+    /// it.
     pub(crate) fn bell(&self) -> Bell<'_, C> {
         let signal = Arc::new(Signal::new());
         let mut state = self.lock();
@@ -91,7 +92,7 @@ impl<C: Clock> Drop for Bell<'_, C> {
     }
 }
 
-/// A clock whose sleep ends when the alarm is stopped: by it a pause of the retry does.
+/// A clock whose sleep ends when the alarm is stopped: so a pause of the retry does, too.
 impl<C: Clock> Clock for Alarm<C> {
     fn now(&self) -> Duration {
         self.clock.now()
@@ -120,8 +121,8 @@ impl<C: Clock> Clock for Alarm<C> {
 
 /// Calls under way at one time, each in a thread of its own.
 ///
-/// Dropped, those that have not ended go on, since nothing can call a thread off; but nobody learns
-/// what becomes of them.
+/// When it is dropped, the calls that have not ended go on, since nothing can call a thread off; but
+/// what becomes of them is not told.
 pub(crate) struct Calls<C, T> {
     clock: C,
     under_way: usize,

@@ -2,17 +2,20 @@
 //!
 //! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
 
+use std::panic::AssertUnwindSafe;
+
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Error, Reply};
 use caching::{AsyncCache, Cached, chat_key};
+use futures::FutureExt;
 use futures::future::pending;
 use rate_limited_batch::AsyncLimiter;
 use retry::retry_with_async;
 
 use crate::failure::Failure;
 use crate::gate_async::Gate;
-use crate::hedge_async::{Caller, Permit};
+use crate::hedge_async::{CallPermit, Caller};
 use crate::line::Job;
-use crate::rules::{Rules, Turn};
+use crate::rules::{ModelTurn, Rules};
 use crate::trace::{Done, Trace};
 
 type Asked = Result<Reply<ChatResponse>, Failure>;
@@ -31,7 +34,8 @@ impl<F> Layers<F>
 where
     F: AsyncFn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
 {
-    /// Does a job: asks its model, and if that one is given up on, the fallback.
+    /// Does a job: asks its model, and if that one is given up on, the fallback. A job that panics has
+    /// failed, and the others go on.
     pub async fn answer(&self, job: &Job) -> Done {
         let began = self.gate.now();
         let trace = Trace::default();
@@ -39,21 +43,25 @@ where
         let (mut asked, mut result) = (&*job.request.model, Err(Failure::Stopped));
         for turn in &turns {
             asked = &turn.request.model;
-            result = self.cached(turn, &trace).await;
+            // A panic is a bug that one job met with, and the others' answers have been paid for.
+            let ended = AssertUnwindSafe(self.cached(turn, &trace))
+                .catch_unwind()
+                .await;
+            result = ended.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
             match &result {
                 Err(failure) if failure.may_not_hold_elsewhere() => {}
                 _ => break,
             }
         }
-        let took = self.gate.now() - began;
-        Done::new(job, asked, result, trace.into_calls(), took)
+        let now = self.gate.now();
+        Done::new(job, asked, result, trace.into_calls(now), now - began)
     }
 
-    /// The outermost layer: what is stored is not asked for, and who asks for the same as another
-    /// waits for him.
+    /// The outermost layer: what is stored is not asked for, and a job that asks for the same as
+    /// another waits for that one's answer.
     async fn cached(
         &self,
-        turn: &Turn<'_>,
+        turn: &ModelTurn<'_>,
         trace: &Trace,
     ) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
@@ -67,7 +75,7 @@ where
     }
 
     /// Tries until there is an answer, or no use in another attempt.
-    async fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+    async fn retried(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         let retried = retry_with_async(&policy, rand::random, |_| {}, attempt);
@@ -87,14 +95,14 @@ where
     }
 
     /// One attempt: waits until the breaker and then the limiter let it go, and calls.
-    async fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+    async fn attempt(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
         let (passage, slot) = loop {
-            // First the breaker: who may not go takes no slot.
+            // First the breaker: a call that may not go takes no slot.
             let passage = self.gate.pass(turn).await?;
             let tokens = turn.job.tokens;
             let slot = match turn.left(self.gate.now()) {
-                Some(left) => self.limiter.enter_within(tokens, left).await,
-                None => self.limiter.enter(tokens).await,
+                Some(left) => self.limiter.acquire_within(tokens, left).await,
+                None => self.limiter.acquire(tokens).await,
             };
             let slot = slot.map_err(|error| turn.no_slot(error))?;
             // The wait for a slot may be long. If the breaker has opened meanwhile, all begins again.
@@ -103,7 +111,7 @@ where
             }
             slot.unsent();
         };
-        let permit = Permit::new(&self.limiter, turn, trace, passage, slot);
+        let permit = CallPermit::new(&self.limiter, turn, trace, passage, slot);
         let result = self.caller.call(&self.rules, turn, permit).await;
         match result {
             // With another attempt it might still be answered, so it has not failed.
@@ -123,7 +131,7 @@ where
         }
     }
 
-    /// Lets no call begin any more. What is under way is finished, and who waits is let go.
+    /// Lets no call begin any more. A call under way is finished, and a job that waits is let go.
     pub fn stop(&self) {
         self.gate.stop();
         self.limiter.close();

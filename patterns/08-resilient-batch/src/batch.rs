@@ -11,8 +11,8 @@ use caching::Trouble;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use crate::collector::{Closed, Collector, read};
 use crate::console::Console;
-use crate::desk::{Closed, Desk, read};
 use crate::files::{Input, Output, Refused};
 use crate::intake::Intake;
 use crate::line::{Defaults, Job};
@@ -25,7 +25,7 @@ use crate::tally::Tally;
 pub struct Batch {
     pub(crate) options: Options,
     pub(crate) server: Server,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) collector: Arc<Collector>,
     /// What is still to be read, until the reader has it.
     unread: Option<Unread>,
     pub(crate) console: Console,
@@ -52,7 +52,7 @@ impl Batch {
         let options = Options::parse();
         demo::show_spans();
         let server = Server::find(&options)?;
-        // The output last: who has no key, or nothing to ask, finds it as it was.
+        // The output last: a user without a key, or with nothing to ask, finds it as it was.
         let opened = Input::open(&options).and_then(|input| Ok((input, Output::open(&options)?)));
         let (input, (output, done)) = opened.map_err(|refused| match refused {
             Refused::Usage(why) => Options::command()
@@ -68,17 +68,18 @@ impl Batch {
         let console = Console::new(input.total);
         let tally = Tally::new((options.rpm.get(), options.window()));
         let at_once = options.jobs_at_once().min(MOST_JOBS);
-        // Who looks after a job may be a thread: none for jobs that never come.
+        // What looks after a job may be a thread: there is none for jobs that never come.
         let at_once = input.total.map_or(at_once, |total| {
             at_once.min(usize::try_from(total).unwrap_or(usize::MAX).max(1))
         });
-        let (desk, places) = Desk::new(output, console.clone(), tally, options.ordered, at_once);
+        let (collector, places) =
+            Collector::new(output, console.clone(), tally, options.ordered, at_once);
         let intake = Intake::new(input.lines, defaults, done);
         Ok(Batch {
             unread: Some(Unread { intake, places }),
             at_once,
             total: input.total,
-            desk: Arc::new(desk),
+            collector: Arc::new(collector),
             console,
             interrupted: Arc::default(),
             options,
@@ -105,7 +106,7 @@ impl Batch {
     }
 
     /// Begins to read, in a thread of its own, and to listen for Ctrl-C. What it returns stops the run:
-    /// no other job begins, and the layers, by `stop`, let go of those who wait.
+    /// no other job begins, and the layers, by `stop`, let go of the jobs that wait.
     ///
     /// # Errors
     /// The exit code, when it has been said why.
@@ -120,18 +121,18 @@ impl Batch {
         let closing = Arc::downgrade(&hatch);
         let stop = move || {
             stop();
-            // Who waits for a job hears that there is none, though the reader may be waiting for a
-            // line that never comes.
+            // A worker that waits for a job hears that there is none, though the reader may be waiting
+            // for a line that never comes.
             if let Some(hatch) = closing.upgrade() {
                 lock(&hatch).take();
             }
         };
         self.on_ctrl_c(stop.clone())
             .map_err(|error| demo::fail(&error))?;
-        let desk = self.desk.clone();
+        let collector = self.collector.clone();
         thread::spawn(move || {
             let hand_out = |job| lock(&hatch).as_mut().is_some_and(|hand_out| hand_out(job));
-            read(&mut intake, &places, &desk, hand_out);
+            read(&mut intake, &places, &collector, hand_out);
         });
         Ok(stop)
     }
@@ -144,8 +145,8 @@ impl Batch {
                 std::process::exit(130);
             }
             let (console, stop) = (console.clone(), stop.clone());
-            // In a thread of its own: it waits for whoever is writing just now, maybe to a reader who
-            // has paused, and a second Ctrl-C must be heard meanwhile.
+            // In a thread of its own: the note waits for a line that is being written just now, maybe
+            // to a reader that has paused, and a second Ctrl-C must be heard meanwhile.
             thread::spawn(move || {
                 let goes_on = "what is under way is finished first (Ctrl-C again ends at once)";
                 console.note(format_args!("stopping: {goes_on}"));
@@ -154,7 +155,7 @@ impl Batch {
         })
     }
 
-    /// Ends the run, when all who worked are gone.
+    /// Ends the run, when all workers are gone.
     pub(crate) fn close(self) -> ExitCode {
         let Closed {
             summary,
@@ -165,11 +166,11 @@ impl Batch {
             trouble,
             hopeless,
             end_of_input,
-        } = self.desk.close();
+        } = self.collector.close();
         let interrupted = self.interrupted.load(Ordering::Relaxed);
         if let Some(error) = trouble {
-            // `| head` has seen enough: that is no failure of ours. Unless it is Ctrl-C that has ended
-            // it, too: then nobody has seen enough.
+            // `| head` has seen enough: that is no failure of ours. Unless Ctrl-C has ended the reader,
+            // too: then it had not seen enough.
             if error.kind() == io::ErrorKind::BrokenPipe && !interrupted {
                 return ExitCode::SUCCESS;
             }

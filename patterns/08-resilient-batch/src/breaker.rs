@@ -20,11 +20,11 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    /// All may go. The last calls, the latest one lowest; 1 is a failure.
+    /// All calls may go. Each bit is one of the last calls, the lowest the latest; 1 is a failure.
     Closed { history: u64 },
-    /// Nobody may go before this time.
+    /// No call may go before this time.
     Open { until: Duration },
-    /// One call is under way, and all others wait for what becomes of it.
+    /// One call, the probe, is under way, and all others wait for what becomes of it.
     HalfOpen,
 }
 
@@ -43,29 +43,37 @@ impl Breaker {
         }
     }
 
-    /// Says how a call ended. If that changes the breaker, those who wait must ask again.
-    pub fn ended(&mut self, pass: Pass, outcome: Outcome, now: Duration) {
+    /// Says how a call ended. Returns whether that changed the breaker: if so, all callers that wait
+    /// must ask again.
+    pub fn ended(&mut self, pass: Pass, outcome: Outcome, now: Duration) -> bool {
         if !self.holds(pass) {
-            return;
+            return false;
         }
-        let open = |time| State::Open { until: now + time };
-        match (&mut self.state, outcome) {
-            (State::Closed { .. }, Outcome::Neutral) => {}
+        // `Duration::MAX` is a spelling of "for ever", and no time can be added to it.
+        let open = |time| State::Open {
+            until: now.saturating_add(time),
+        };
+        let next = match (&mut self.state, outcome) {
+            (State::Closed { .. }, Outcome::Neutral) => return false,
             (State::Closed { history }, outcome) => {
                 let last = (1_u64 << self.rules.of_the_last) - 1;
                 *history = (*history << 1 | u64::from(outcome == Outcome::Failed)) & last;
-                if history.count_ones() >= self.rules.failures {
-                    self.change(open(self.rules.cool_down));
+                if history.count_ones() < self.rules.failures {
+                    return false;
                 }
+                open(self.rules.cool_down)
             }
-            (_, Outcome::Answered) => self.change(State::Closed { history: 0 }),
-            (_, Outcome::Failed) => self.change(open(self.rules.cool_down)),
-            // It says nothing about the service, so the next one may try, and now.
-            (_, Outcome::Neutral) => self.change(open(Duration::ZERO)),
-        }
+            (_, Outcome::Answered) => State::Closed { history: 0 },
+            (_, Outcome::Failed) => open(self.rules.cool_down),
+            // The call says nothing about the service, so the next one may try, and now.
+            (_, Outcome::Neutral) => open(Duration::ZERO),
+        };
+        self.change(next);
+        true
     }
 
-    /// Whether a pass still lets its holder through: he may have waited since for something else.
+    /// Whether a pass still lets its holder through: the breaker may have changed while the holder
+    /// waited for something else.
     pub fn holds(&self, pass: Pass) -> bool {
         pass.0 == self.era
     }
@@ -105,11 +113,10 @@ pub enum Outcome {
 impl Breaker {
     /// A closed breaker that has seen nothing.
     pub fn new(rules: Rules) -> Breaker {
-        let of_the_last = rules.of_the_last.clamp(1, 63);
         Breaker {
             rules: Rules {
-                failures: rules.failures.clamp(1, of_the_last),
-                of_the_last,
+                failures: rules.failures.max(1),
+                of_the_last: rules.of_the_last.clamp(1, 63),
                 ..rules
             },
             state: State::Closed { history: 0 },

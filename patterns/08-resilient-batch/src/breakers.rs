@@ -11,12 +11,17 @@ impl Outcome {
     /// What counts as a failure is what the service can't help: 5xx, no connection, silence, and a
     /// connection that broke. 429 and other 4xx are neutral. A service that says "not so fast", or
     /// "not you", is up.
-    pub fn of<T>(result: &Result<T, Error>) -> Outcome {
+    ///
+    /// A call that was ended by its job's `deadline` has met with silence as well, if it had at least
+    /// half of that time. One that had less is neutral: its job had lost the time by waiting.
+    pub fn of<T>(result: &Result<T, Error>, deadline: Option<Duration>) -> Outcome {
+        let is_long = |limit: Duration| deadline.is_none_or(|deadline| limit >= deadline / 2);
         match result {
             Ok(_) => Outcome::Answered,
             Err(Error::Connect(_) | Error::Silent { .. } | Error::Interrupted { .. }) => {
                 Outcome::Failed
             }
+            Err(Error::Deadline { limit }) if is_long(*limit) => Outcome::Failed,
             Err(Error::Status(refusal)) if refusal.status >= Some(500) => Outcome::Failed,
             Err(_) => Outcome::Neutral,
         }
@@ -26,12 +31,13 @@ impl Outcome {
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// So many failures open it: 10.
+    /// So many failures open it: 10. More than [`of_the_last`](Self::of_the_last), such as
+    /// [`u32::MAX`], never do.
     pub failures: u32,
     /// Of so many last calls: 20, and 63 at the most. A service that fails by chance in 15 % of all
     /// calls is taken for one that is down about once in 13,000 calls.
     pub of_the_last: u32,
-    /// How long it stays open: 10 s.
+    /// How long it stays open: 10 s. [`Duration::MAX`] is for ever.
     pub cool_down: Duration,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// A bar for so many lines, if that is known; none where nobody would see it.
+    /// A bar for so many lines, if that is known; none where there is no terminal to show it.
     pub(crate) fn new(total: Option<u64>) -> Console {
         if !io::stderr().is_terminal() {
             let bar = ProgressBar::hidden();

@@ -1,10 +1,11 @@
 //! Why a job has no answer, and what may still help: pure, and shared by both versions.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
 use ai_core::Error;
-use rate_limited_batch::{NoSlot, TooLarge};
+use rate_limited_batch::{AcquireError, TooLarge};
 use retry::Retryable;
 
 /// Why a job has no answer. Cheap to clone: all who shared a call share its failure.
@@ -20,11 +21,21 @@ pub enum Failure {
     Open,
     /// The user stopped the program. The job stays to do.
     Stopped,
+    /// The program panicked with this message: a bug that this job met with.
+    Panicked(String),
 }
 
 impl Failure {
-    /// Whether another model may do what this one didn't: it was given up on for a reason that may
-    /// pass, or it is not there. What is wrong with the request, or with the account, is so anywhere.
+    /// What `catch_unwind` has caught.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Failure::Panicked(text.unwrap_or("no message").to_owned())
+    }
+
+    /// Whether another model may do what this one didn't: this one was given up on for a reason that
+    /// may pass, or it is not there. What is wrong with the request, or with the account, is so
+    /// anywhere.
     pub fn may_not_hold_elsewhere(&self) -> bool {
         match self {
             Failure::Open => true,
@@ -42,7 +53,7 @@ impl Failure {
         }
     }
 
-    /// Whether time was over: the job's that called, which others may have waited for.
+    /// Whether it was the deadline of the job that called: other jobs may have waited for its call.
     pub(crate) fn is_of_time(&self) -> bool {
         matches!(
             self,
@@ -50,12 +61,12 @@ impl Failure {
         )
     }
 
-    /// What a wait for one's turn ended with, of a job that had this long in all.
-    pub fn of_turn(no_slot: NoSlot, deadline: Option<Duration>) -> Failure {
-        match no_slot {
-            NoSlot::TooLarge(error) => Failure::TooLarge(error),
-            NoSlot::Elapsed => Failure::Deadline(deadline.unwrap_or_default()),
-            NoSlot::Closed => Failure::Stopped,
+    /// Why there was no slot, for a job that had this long in all.
+    pub fn of_acquire(error: AcquireError, deadline: Option<Duration>) -> Failure {
+        match error {
+            AcquireError::TooLarge(error) => Failure::TooLarge(error),
+            AcquireError::Elapsed => Failure::Deadline(deadline.unwrap_or_default()),
+            AcquireError::Closed => Failure::Stopped,
         }
     }
 
@@ -67,6 +78,7 @@ impl Failure {
             Failure::Deadline(_) => "deadline",
             Failure::Open => "breaker_open",
             Failure::Stopped => "stopped",
+            Failure::Panicked(_) => "panicked",
         }
     }
 
@@ -74,7 +86,8 @@ impl Failure {
     pub fn may_pass(&self) -> bool {
         match self {
             Failure::Call(error) => error.is_retryable() || self.is_of_time(),
-            Failure::TooLarge(_) => false,
+            // The same line meets with the same bug, until the program is another one.
+            Failure::TooLarge(_) | Failure::Panicked(_) => false,
             Failure::Deadline(_) | Failure::Open | Failure::Stopped => true,
         }
     }
@@ -116,6 +129,7 @@ impl fmt::Display for Failure {
             Failure::Deadline(limit) => write!(f, "there was no answer within {limit:?}"),
             Failure::Open => f.write_str("the model keeps failing and is not asked for now"),
             Failure::Stopped => f.write_str("stopped before there was an answer"),
+            Failure::Panicked(message) => write!(f, "internal error (panic): {message}"),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Input {
                 })
             }
             Some(_) => Ok(Input::stdin()),
-            // A terminal is never waited for: whoever sits there does not know that.
+            // A terminal is never waited for: its user does not know that the program waits.
             None if !io::stdin().is_terminal() && is_fed() => Ok(Input::stdin()),
             None if options.live => Err(Refused::Usage(
                 "nothing to ask: name a file with --input, or pipe lines in".into(),
@@ -64,7 +64,7 @@ impl Input {
     }
 
     fn stdin() -> Input {
-        // Not a lock: that can't go to another thread. Nobody else reads it.
+        // Not a lock: that can't go to another thread. Nothing else here reads it.
         Input {
             lines: Box::new(BufReader::new(io::stdin())),
             total: None,
@@ -137,8 +137,8 @@ impl Output {
         let failed = |error| Refused::Failure(cannot("write", path, &error));
         let open = || {
             OpenOptions::new()
-                // Only if need be: who opens a named pipe to read it, too, is never told that nobody
-                // else does, and what he writes is lost with him.
+                // Only if need be: a writer that opens a named pipe to read it, too, is never told that
+                // there is no other reader, and what it writes is lost with it.
                 .read(options.resume)
                 .append(true)
                 .create(true)
@@ -251,7 +251,7 @@ fn resume(file: &File, path: &Path, retry_failed: bool) -> Result<Ids, Refused> 
         ));
     }
     if gap {
-        // Not in place: whoever is stopped in between would lose what was behind the gap.
+        // Not in place: a run that is stopped in between would lose what was behind the gap.
         rewrite(file, path).map_err(failed)?;
         return Ok(plan.done);
     }
@@ -273,7 +273,7 @@ fn rewrite(file: &File, path: &Path) -> io::Result<()> {
     let beside = path.with_file_name(name);
     let done = copy(file, &beside).and_then(|()| fs::rename(&beside, &path));
     if done.is_err() {
-        // The disk may be full, and this is half a file that nobody needs.
+        // The disk may be full, and this is half a file, of no use.
         let _ = fs::remove_file(&beside);
     }
     done

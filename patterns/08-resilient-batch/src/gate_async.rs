@@ -7,9 +7,9 @@ use crate::alarm_async::Alarm;
 use crate::breaker::{Ask, Outcome, Pass};
 use crate::breakers::{Breakers, Rules};
 use crate::failure::Failure;
-use crate::rules::Turn;
+use crate::rules::ModelTurn;
 
-/// Lets through who may call. All who use it share its breakers and its alarm.
+/// Lets calls through, or makes them wait. All that go through it share its breakers and its alarm.
 #[derive(Debug)]
 pub(crate) struct Gate {
     breakers: Mutex<Breakers>,
@@ -17,7 +17,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate that is open to all. Its clock, which is tokio's, starts now.
+    /// A gate with closed breakers. Its clock, which is tokio's, starts now.
     pub(crate) fn new(rules: Rules) -> Gate {
         Gate {
             breakers: Mutex::new(Breakers::new(rules)),
@@ -26,7 +26,10 @@ impl Gate {
     }
 
     /// Waits until the breaker lets this turn's model be asked.
-    pub(crate) async fn pass<'a>(&'a self, turn: &'a Turn<'_>) -> Result<Passage<'a>, Failure> {
+    pub(crate) async fn pass<'a>(
+        &'a self,
+        turn: &'a ModelTurn<'_>,
+    ) -> Result<Passage<'a>, Failure> {
         let model = &turn.request.model;
         let mut bell = self.alarm.bell();
         loop {
@@ -55,7 +58,7 @@ impl Gate {
         }
     }
 
-    /// Lets nobody through any more. Who waits here or in a pause is told at once.
+    /// Lets no call through any more. A job that waits here or in a pause is told at once.
     pub(crate) fn stop(&self) {
         self.alarm.stop();
     }
@@ -125,9 +128,7 @@ impl Drop for Passage<'_> {
     fn drop(&mut self) {
         let now = self.gate.now();
         let mut breakers = self.gate.lock();
-        let breaker = breakers.of(self.model);
-        breaker.ended(self.pass, self.outcome, now);
-        let changed = !breaker.holds(self.pass);
+        let changed = breakers.of(self.model).ended(self.pass, self.outcome, now);
         drop(breakers);
         if changed {
             self.gate.alarm.ring();

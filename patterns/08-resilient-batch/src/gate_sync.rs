@@ -9,9 +9,9 @@ use crate::alarm_sync::Alarm;
 use crate::breaker::{Ask, Outcome, Pass};
 use crate::breakers::{Breakers, Rules};
 use crate::failure::Failure;
-use crate::rules::Turn;
+use crate::rules::ModelTurn;
 
-/// Lets through who may call. All who use it share its breakers and its alarm.
+/// Lets calls through, or makes them wait. All that go through it share its breakers and its alarm.
 #[derive(Debug)]
 pub(crate) struct Gate<C> {
     breakers: Mutex<Breakers>,
@@ -19,7 +19,7 @@ pub(crate) struct Gate<C> {
 }
 
 impl<C: Clock> Gate<C> {
-    /// A gate that is open to all, on this clock.
+    /// A gate with closed breakers, on this clock.
     pub(crate) fn new(rules: Rules, clock: C) -> Gate<C> {
         Gate {
             breakers: Mutex::new(Breakers::new(rules)),
@@ -28,7 +28,7 @@ impl<C: Clock> Gate<C> {
     }
 
     /// Waits until the breaker lets this turn's model be asked.
-    pub(crate) fn pass<'a>(&'a self, turn: &'a Turn<'_>) -> Result<Passage<'a, C>, Failure> {
+    pub(crate) fn pass<'a>(&'a self, turn: &'a ModelTurn<'_>) -> Result<Passage<'a, C>, Failure> {
         let model = &turn.request.model;
         let bell = self.alarm.bell();
         loop {
@@ -57,7 +57,7 @@ impl<C: Clock> Gate<C> {
         }
     }
 
-    /// Lets nobody through any more. Who waits here or in a pause is told at once.
+    /// Lets no call through any more. A job that waits here or in a pause is told at once.
     pub(crate) fn stop(&self) {
         self.alarm.stop();
     }
@@ -127,9 +127,7 @@ impl<C: Clock> Drop for Passage<'_, C> {
     fn drop(&mut self) {
         let now = self.gate.now();
         let mut breakers = self.gate.lock();
-        let breaker = breakers.of(self.model);
-        breaker.ended(self.pass, self.outcome, now);
-        let changed = !breaker.holds(self.pass);
+        let changed = breakers.of(self.model).ended(self.pass, self.outcome, now);
         drop(breakers);
         if changed {
             self.gate.alarm.ring();

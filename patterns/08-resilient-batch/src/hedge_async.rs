@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Error, Reply};
-use rate_limited_batch::{AsyncLimiter, AsyncSlot, Feedback};
+use rate_limited_batch::{AsyncLimiter, AsyncPermit, Feedback};
 
 use crate::alarm_async::Calls;
 use crate::r#async::Layers;
 use crate::breaker::Outcome;
 use crate::gate_async::Passage;
-use crate::rules::{Hedge, Rules, Turn};
+use crate::rules::{Hedge, ModelTurn, Rules, Which};
 use crate::trace::Trace;
 
 type Ended = Result<Reply<ChatResponse>, Error>;
 
-/// Makes calls. All who use it share the budget of its hedges.
+/// Makes calls. All jobs that use it share the budget of its hedges.
 #[derive(Debug)]
 pub(crate) struct Caller<F> {
     hedge: Option<Hedge>,
@@ -29,35 +29,43 @@ where
 {
     /// Makes a call. With a hedge, if it has no answer for long, it makes another one beside it, once,
     /// and the first answer is taken. When both fail, the last word counts.
-    pub(crate) async fn call(&self, rules: &Rules, turn: &Turn<'_>, first: Permit<'_>) -> Ended {
-        let begin = async |number, at| {
-            let options = rules.options(turn, at, number);
-            (number, (self.call)(&turn.request, options).await)
+    pub(crate) async fn call(
+        &self,
+        rules: &Rules,
+        turn: &ModelTurn<'_>,
+        first: CallPermit<'_>,
+    ) -> Ended {
+        let begin = async |which, at| {
+            let options = rules.options(turn, at, which);
+            (which, (self.call)(&turn.request, options).await)
         };
+        let at = first.at;
+        // Declared before the calls, so dropped after them: when the job is dropped as well, a slot
+        // counts as seen only when the connection of its call is closed.
+        let mut permits = BTreeMap::from([(Which::First, first)]);
         let mut calls = Calls::new();
-        calls.begin(begin(0, first.at));
-        let mut permits = BTreeMap::from([(0, first)]);
+        calls.begin(begin(Which::First, at));
         let mut hedge = self.hedge.as_ref();
         let result = loop {
             let limit = hedge.map(|hedge| hedge.after);
             let ended = calls.next_within(limit).await;
-            if let Some((number, result)) = ended {
-                let permit = permits.remove(&number);
+            if let Some((which, result)) = ended {
+                let permit = permits.remove(&which);
                 permit.expect("each call has one").end(&result);
                 // A failure waits for the other call, if there is one.
                 if result.is_ok() || permits.is_empty() {
                     break result;
                 }
             } else if let Some(hedge) = hedge.take()
-                && let Some(second) = permits[&0].another(hedge).await
+                && let Some(second) = permits[&Which::First].another(hedge).await
             {
-                calls.begin(begin(1, second.at));
-                permits.insert(1, second);
+                calls.begin(begin(Which::Hedge, second.at));
+                permits.insert(Which::Hedge, second);
             }
         };
         // This closes the connection of the other call; only then does its slot count as seen.
         drop(calls);
-        permits.into_values().for_each(Permit::lose);
+        permits.into_values().for_each(CallPermit::lose);
         if let (Ok(_), Some(hedge)) = (&result, &self.hedge) {
             hedge.earn();
         }
@@ -80,28 +88,29 @@ impl<F> Layers<F> {
 }
 
 /// The right to make one call, and what is to be told when it has ended.
-pub(crate) struct Permit<'a> {
+pub(crate) struct CallPermit<'a> {
     limiter: &'a AsyncLimiter,
-    turn: &'a Turn<'a>,
+    turn: &'a ModelTurn<'a>,
     trace: &'a Trace,
     passage: Passage<'a>,
-    slot: AsyncSlot<'a>,
+    slot: AsyncPermit<'a>,
     /// When the call begins.
     pub(crate) at: Duration,
 }
 
-impl<'a> Permit<'a> {
+impl<'a> CallPermit<'a> {
     /// The breaker and then the limiter have let it go: a call begins now.
     pub(crate) fn new(
         limiter: &'a AsyncLimiter,
-        turn: &'a Turn<'a>,
+        turn: &'a ModelTurn<'a>,
         trace: &'a Trace,
         passage: Passage<'a>,
-        slot: AsyncSlot<'a>,
-    ) -> Permit<'a> {
-        trace.began();
-        Permit {
-            at: passage.gate.now(),
+        slot: AsyncPermit<'a>,
+    ) -> CallPermit<'a> {
+        let at = passage.gate.now();
+        trace.began(at);
+        CallPermit {
+            at,
             limiter,
             turn,
             trace,
@@ -110,14 +119,14 @@ impl<'a> Permit<'a> {
         }
     }
 
-    /// The right to make another call beside this one. Only if nobody has to wait for it: a hedge that
+    /// The right to make another call beside this one. Only if no job has to wait for it: a hedge that
     /// queues up is none, and one that takes a place others wait for makes them slower.
-    pub(crate) async fn another(&self, hedge: &Hedge) -> Option<Permit<'a>> {
+    pub(crate) async fn another(&self, hedge: &Hedge) -> Option<CallPermit<'a>> {
         let passage = self.passage.another()?;
         let tokens = self.turn.job.tokens;
         let slot = self
             .limiter
-            .enter_within(tokens, Duration::ZERO)
+            .acquire_within(tokens, Duration::ZERO)
             .await
             .ok()?;
         let late = self.turn.is_over(self.passage.gate.now()).is_some();
@@ -125,7 +134,7 @@ impl<'a> Permit<'a> {
             slot.unsent();
             return None;
         }
-        let another = Permit::new(self.limiter, self.turn, self.trace, passage, slot);
+        let another = CallPermit::new(self.limiter, self.turn, self.trace, passage, slot);
         Some(another)
     }
 
@@ -138,11 +147,11 @@ impl<'a> Permit<'a> {
             Ok(reply) => Feedback::of_reply(&reply.headers, reply.usage),
             Err(error) => Feedback::of_error(error),
         });
-        self.passage.end(Outcome::of(result));
+        self.passage.end(Outcome::of(result, self.turn.deadline));
     }
 
-    /// Another call was answered sooner, and nobody waits for this one any more. It may be paid for all
-    /// the same. Its slot counts as seen now, and the breaker learns nothing.
+    /// Another call was answered sooner, and this one's answer is not wanted any more. It may be paid
+    /// for all the same. Its slot counts as seen now, and the breaker learns nothing.
     pub(crate) fn lose(self) {
         let now = self.passage.gate.now();
         self.trace.ended(self.at, now, true);

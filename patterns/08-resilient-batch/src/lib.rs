@@ -10,7 +10,7 @@
 //!
 //! Read `breaker.rs` (whether to go on asking what keeps failing: pure), `rules.rs` (what holds for
 //! all jobs), then `sync.rs` (the layers), then `async.rs` beside it. Beside them stand the lines of
-//! the input and the output, the files, the desk where finished jobs are handed in, and the program.
+//! the input and the output, the files, the collector that finished jobs are handed to, and the program.
 
 mod alarm_async;
 mod alarm_sync;
@@ -18,8 +18,8 @@ mod r#async;
 mod batch;
 mod breaker;
 mod breakers;
+mod collector;
 mod console;
-mod desk;
 mod failure;
 mod files;
 mod gate_async;

@@ -71,7 +71,7 @@ const URL: &str = "/v1/chat/completions";
 const EITHER: &str = r#"expected {"prompt": "..."} or {"method", "url", "body"}, one of the two"#;
 
 #[derive(Deserialize)]
-// What nobody would look at is a mistake: `temperature` beside `prompt` belongs into a `body`.
+// A field that would be overlooked is a mistake: `temperature` beside `prompt` belongs in a `body`.
 #[serde(deny_unknown_fields)]
 struct Line {
     custom_id: Option<String>,
@@ -127,7 +127,7 @@ fn request(mut body: Map<String, Value>, defaults: &Defaults) -> Result<ChatRequ
 /// The most tokens that a request should cost: those of its messages and those its answer may have.
 ///
 /// Three bytes a token is on the safe side of OpenAI's rule of thumb, which is four letters for
-/// English. Who sets no limit on the answer gets the default one's share.
+/// English. A request that sets no limit on its answer is counted with the default one.
 fn most_tokens(request: &ChatRequest, max_tokens: u32) -> u64 {
     const OVERHEAD: u64 = 4; // each message has some for its role
     let of_message = |text: usize| (text as u64).div_ceil(3) + OVERHEAD;
@@ -142,7 +142,7 @@ fn most_tokens(request: &ChatRequest, max_tokens: u32) -> u64 {
     prompt.saturating_add(answer.saturating_mul(answers))
 }
 
-/// The lesson's own lines, for those who give none.
+/// The lesson's own lines, for a user who gives none.
 pub fn lesson() -> String {
     let line =
         |n| format!("{{\"custom_id\": \"topic-{n}\", \"prompt\": \"Summarize topic {n}\"}}\n");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Puts what is finished in any order into the order of its numbers.
 ///
 /// What comes early is held until all before it have come. It never holds more than may be under
-/// way at one time, since whoever reads the input waits for a place, and a place is free again only
+/// way at one time, since the reader of the input waits for a place, and a place is free again only
 /// when its line has been let out.
 #[derive(Debug)]
 pub struct Order<T> {
@@ -21,7 +21,7 @@ impl<T> Default for Order<T> {
 }
 
 impl<T> Order<T> {
-    /// Takes what is finished, and lets out all whose turn has come.
+    /// Takes an item that is finished, and lets out all items whose turn has come.
     pub fn put(&mut self, number: u64, item: T) -> Vec<T> {
         self.held.insert(number, item);
         let mut out = Vec::new();

@@ -21,7 +21,7 @@ pub struct Record {
     pub error: Option<Reason>,
     /// The model that answered, or else the last one asked.
     pub model: String,
-    /// Whether this job has called nobody: the answer was stored, or another job got it.
+    /// Whether this job made no call for its answer: it was stored, or another job got it.
     pub cached: bool,
     /// The tokens of the answer; none where the server does not tell.
     pub usage: Option<Usage>,

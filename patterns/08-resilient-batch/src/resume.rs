@@ -96,7 +96,7 @@ impl Resume {
 }
 
 /// Half a line begins as all of ours do, and is JSON that ends too early. A whole request that lacks
-/// its line end begins so, too, and somebody may need it.
+/// its line end begins so, too, and is a user's own.
 fn is_half_of_ours(line: &[u8]) -> bool {
     const START: &[u8] = br#"{"custom_id":""#;
     let length = line.len().min(START.len());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ai_core::{CallOptions, ChatRequest};
 use caching::Scope;
-use rate_limited_batch::NoSlot;
+use rate_limited_batch::AcquireError;
 use retry::{Budget, Policy};
 
 use crate::breakers;
@@ -17,8 +17,8 @@ use crate::trace::Trace;
 pub struct Rules {
     /// When to try again. Its deadline and budget are not used: see [`deadline`](Self::deadline).
     ///
-    /// No budget, since what it is for is done by others here: the limiter bounds all traffic, and
-    /// the breaker asks nobody who is down.
+    /// No budget, since others do here what it is for: the limiter bounds all traffic, and the
+    /// breaker asks no model that is down.
     pub policy: Policy,
     /// When to stop asking a model that fails, and for how long.
     pub breaker: breakers::Rules,
@@ -32,14 +32,24 @@ pub struct Rules {
     pub named: bool,
 }
 
+/// Which call of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Which {
+    /// The one that each attempt makes.
+    First,
+    /// The one beside it, if that has had no answer for long.
+    Hedge,
+}
+
 /// One model's turn in a job.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
+pub(crate) struct ModelTurn<'a> {
     pub(crate) job: &'a Job,
     pub(crate) request: ChatRequest,
     /// When the job's time is over.
     pub(crate) until: Option<Duration>,
-    deadline: Duration,
+    /// How much time the job had when it began.
+    pub(crate) deadline: Option<Duration>,
     /// Whether another model can be asked after this one.
     pub(crate) replaceable: bool,
     /// One key for all attempts: by it a server that knows the header sees that it has done this
@@ -49,17 +59,22 @@ pub(crate) struct Turn<'a> {
 
 impl Rules {
     /// The turns of a job that begins now: its own model's, then the fallback's.
-    pub(crate) fn turns<'a>(&self, job: &'a Job, now: Duration, random: u128) -> Vec<Turn<'a>> {
+    pub(crate) fn turns<'a>(
+        &self,
+        job: &'a Job,
+        now: Duration,
+        random: u128,
+    ) -> Vec<ModelTurn<'a>> {
         let own = &job.request.model;
         let fallback = self.fallback.as_ref().filter(|model| *model != own);
         let models = [Some(own), fallback].into_iter().flatten();
-        let turn = |(index, model): (usize, &String)| Turn {
+        let turn = |(index, model): (usize, &String)| ModelTurn {
             job,
             request: ChatRequest {
                 model: model.clone(),
                 ..job.request.clone()
             },
-            deadline: self.deadline.unwrap_or(Duration::MAX),
+            deadline: self.deadline,
             until: self.deadline.and_then(|limit| now.checked_add(limit)),
             replaceable: index == 0 && fallback.is_some(),
             key: format!("{random:032x}-{index}"),
@@ -68,7 +83,7 @@ impl Rules {
     }
 
     /// The policy of a turn that begins now.
-    pub(crate) fn policy(&self, turn: &Turn<'_>, now: Duration) -> Policy {
+    pub(crate) fn policy(&self, turn: &ModelTurn<'_>, now: Duration) -> Policy {
         Policy {
             deadline: turn.left(now),
             budget: None,
@@ -76,13 +91,13 @@ impl Rules {
         }
     }
 
-    /// How to call in this turn, now. The call is the attempt's first, number 0, or its hedge.
-    pub(crate) fn options(&self, turn: &Turn<'_>, now: Duration, number: usize) -> CallOptions {
-        let mut options = CallOptions::new().idempotency_key(match number {
-            0 => turn.key.clone(),
+    /// How to make this call of an attempt, now.
+    pub(crate) fn options(&self, turn: &ModelTurn<'_>, now: Duration, which: Which) -> CallOptions {
+        let mut options = CallOptions::new().idempotency_key(match which {
+            Which::First => turn.key.clone(),
             // With the same one, a server that knows the header would let the hedge wait for the
             // very call it is to overtake.
-            _ => format!("{}-hedge", turn.key),
+            Which::Hedge => format!("{}-hedge", turn.key),
         });
         if self.named {
             // A header takes no letter beyond ASCII, and no control character.
@@ -95,14 +110,14 @@ impl Rules {
     }
 }
 
-impl Turn<'_> {
+impl ModelTurn<'_> {
     /// The time that is left, if it is limited.
     pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
         self.until.map(|until| until.saturating_sub(now))
     }
 
-    /// Whether it was another's time that was over, for whom this job has waited without a call of its
-    /// own: it has time left.
+    /// Whether it was another job's time that was over: this one has waited for that one's call and
+    /// made none of its own, and it has time left.
     pub(crate) fn may_ask_again(&self, failure: &Failure, trace: &Trace, now: Duration) -> bool {
         let left = self.left(now).is_some_and(|left| !left.is_zero());
         failure.is_of_time() && trace.is_empty() && left
@@ -110,14 +125,13 @@ impl Turn<'_> {
 
     /// How much time the job had, if that is over.
     pub(crate) fn is_over(&self, now: Duration) -> Option<Duration> {
-        self.until
-            .is_some_and(|until| until <= now)
-            .then_some(self.deadline)
+        let is_over = self.until.is_some_and(|until| until <= now);
+        self.deadline.filter(|_| is_over)
     }
 
-    /// What a wait for a slot ended with.
-    pub(crate) fn no_slot(&self, error: NoSlot) -> Failure {
-        Failure::of_turn(error, Some(self.deadline))
+    /// What the job fails with when there was no slot.
+    pub(crate) fn no_slot(&self, error: AcquireError) -> Failure {
+        Failure::of_acquire(error, self.deadline)
     }
 }
 

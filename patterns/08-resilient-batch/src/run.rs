@@ -35,14 +35,14 @@ pub fn run(mut batch: Batch) -> Result<ExitCode, ExitCode> {
     }
     let layers = Arc::new(layers);
 
-    // Without a bound, since the desk has one: no job is read before it has a place there.
+    // Without a bound, since the collector has one: no job is read before it has a place there.
     let (send, jobs) = crossbeam_channel::unbounded::<Job>();
     let stopped = layers.clone();
     let stop = batch.begin(move |job| send.send(job).is_ok(), move || stopped.stop())?;
     let work = || {
         for job in &jobs {
             let done = layers.answer(&job);
-            if !batch.desk.put(job.number, &done) {
+            if !batch.collector.put(job.number, &done) {
                 stop();
             }
         }
@@ -73,8 +73,7 @@ pub async fn run_async(mut batch: Batch) -> Result<ExitCode, ExitCode> {
     let (options, rules) = (&batch.options, batch.rules());
     let client = AsyncClient::new(batch.server.config.clone());
     let client = client.map_err(|error| demo::fail(&error))?;
-    let cache = AsyncCache::open(&options.cache, options.ttl()).await;
-    let cache = cache.on_trouble(batch.warn());
+    let cache = AsyncCache::open(&options.cache, options.ttl()).on_trouble(batch.warn());
     let limiter = AsyncLimiter::new(options.limits());
     let mut layers = AsyncLayers::new(rules, cache, limiter, async move |request, options| {
         client.with(options)?.chat(request).await
@@ -84,17 +83,17 @@ pub async fn run_async(mut batch: Batch) -> Result<ExitCode, ExitCode> {
     }
     let layers = Arc::new(layers);
 
-    // Without a bound, since the desk has one: no job is read before it has a place there.
+    // Without a bound, since the collector has one: no job is read before it has a place there.
     let (send, mut jobs) = tokio::sync::mpsc::unbounded_channel::<Job>();
     let stopped = layers.clone();
     let stop = batch.begin(move |job| send.send(job).is_ok(), move || stopped.stop())?;
     let work = async |job: Job| {
         let done = layers.answer(&job).await;
-        // In a thread: whoever reads the output may pause, and all jobs are one task, which must go
-        // on with those that are under way.
-        let desk = batch.desk.clone();
-        let put = spawn_blocking(move || desk.put(job.number, &done)).await;
-        if !put.expect("the desk does not panic") {
+        // In a thread: the reader of the output may pause, and all jobs are one task, which must go on
+        // with those that are under way.
+        let collector = batch.collector.clone();
+        let put = spawn_blocking(move || collector.put(job.number, &done)).await;
+        if !put.expect("the collector does not panic") {
             stop();
         }
     };

@@ -1,4 +1,4 @@
-//! Whom to call: the offline server of this lesson, which is hostile, or a real one.
+//! Which server to call: the offline server of this lesson, which is hostile, or a real one.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use demo::Scene;
 
 use crate::options::Options;
 
-/// Whom to call.
+/// The server to call.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// How.
+    /// How to reach it.
     pub config: Config,
-    /// The offline one; it stops when this is dropped.
+    /// The offline server; it stops when this is dropped.
     mock: Option<Mock>,
 }
 
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Whether it is the offline one, which wants to know the names of the jobs: by them it decides
-    /// whom it lets fail.
+    /// which calls fail.
     pub(crate) fn is_offline(&self) -> bool {
         self.mock.is_some()
     }

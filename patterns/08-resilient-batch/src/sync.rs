@@ -2,6 +2,8 @@
 //!
 //! `cache( retry( limit( call )))`: a hit pays nothing, and each attempt pays the limiter.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use ai_core::{CallOptions, ChatRequest, ChatResponse, Clock, Error, Reply};
 use caching::{Cache, Cached, chat_key};
 use rate_limited_batch::Limiter;
@@ -9,9 +11,9 @@ use retry::retry_with;
 
 use crate::failure::Failure;
 use crate::gate_sync::Gate;
-use crate::hedge_sync::{Caller, Permit};
+use crate::hedge_sync::{CallPermit, Caller};
 use crate::line::Job;
-use crate::rules::{Rules, Turn};
+use crate::rules::{ModelTurn, Rules};
 use crate::trace::{Done, Trace};
 
 type Asked = Result<Reply<ChatResponse>, Failure>;
@@ -31,7 +33,8 @@ where
     C: Clock + Copy,
     F: Fn(&ChatRequest, CallOptions) -> Result<Reply<ChatResponse>, Error>,
 {
-    /// Does a job: asks its model, and if that one is given up on, the fallback.
+    /// Does a job: asks its model, and if that one is given up on, the fallback. A job that panics has
+    /// failed, and the others go on.
     pub fn answer(&self, job: &Job) -> Done {
         let began = self.gate.now();
         let trace = Trace::default();
@@ -39,19 +42,21 @@ where
         let (mut asked, mut result) = (&*job.request.model, Err(Failure::Stopped));
         for turn in &turns {
             asked = &turn.request.model;
-            result = self.cached(turn, &trace);
+            // A panic is a bug that one job met with, and the others' answers have been paid for.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.cached(turn, &trace)));
+            result = ended.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
             match &result {
                 Err(failure) if failure.may_not_hold_elsewhere() => {}
                 _ => break,
             }
         }
-        let took = self.gate.now() - began;
-        Done::new(job, asked, result, trace.into_calls(), took)
+        let now = self.gate.now();
+        Done::new(job, asked, result, trace.into_calls(now), now - began)
     }
 
-    /// The outermost layer: what is stored is not asked for, and who asks for the same as another
-    /// waits for him.
-    fn cached(&self, turn: &Turn<'_>, trace: &Trace) -> Result<Cached<ChatResponse>, Failure> {
+    /// The outermost layer: what is stored is not asked for, and a job that asks for the same as
+    /// another waits for that one's answer.
+    fn cached(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
         loop {
             let call = || self.retried(turn, trace);
@@ -63,7 +68,7 @@ where
     }
 
     /// Tries until there is an answer, or no use in another attempt.
-    fn retried(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+    fn retried(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         // The alarm is its clock, so that a pause ends when the program is stopped. The attempt after
@@ -72,14 +77,14 @@ where
     }
 
     /// One attempt: waits until the breaker and then the limiter let it go, and calls.
-    fn attempt(&self, turn: &Turn<'_>, trace: &Trace) -> Asked {
+    fn attempt(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
         let (passage, slot) = loop {
-            // First the breaker: who may not go takes no slot.
+            // First the breaker: a call that may not go takes no slot.
             let passage = self.gate.pass(turn)?;
             let tokens = turn.job.tokens;
             let slot = match turn.left(self.gate.now()) {
-                Some(left) => self.limiter.enter_within(tokens, left),
-                None => self.limiter.enter(tokens),
+                Some(left) => self.limiter.acquire_within(tokens, left),
+                None => self.limiter.acquire(tokens),
             };
             let slot = slot.map_err(|error| turn.no_slot(error))?;
             // The wait for a slot may be long. If the breaker has opened meanwhile, all begins again.
@@ -88,7 +93,7 @@ where
             }
             slot.unsent();
         };
-        let permit = Permit::new(&self.limiter, turn, trace, passage, slot);
+        let permit = CallPermit::new(&self.limiter, turn, trace, passage, slot);
         let result = self.caller.call(&self.rules, turn, permit);
         match result {
             // With another attempt it might still be answered, so it has not failed.
@@ -108,7 +113,7 @@ where
         }
     }
 
-    /// Lets no call begin any more. What is under way is finished, and who waits is let go.
+    /// Lets no call begin any more. A call under way is finished, and a job that waits is let go.
     pub fn stop(&self) {
         self.gate.stop();
         self.limiter.close();

@@ -38,15 +38,15 @@ pub struct Tally {
     pub usage: Usage,
     /// What that has cost.
     pub cost: Cost,
-    /// Calls of which nobody knows what they have cost.
+    /// Calls whose cost is not known.
     pub cost_unknown: u64,
-    /// Jobs that have called nobody.
+    /// Jobs with a cached answer, which made no call.
     pub cached: u64,
-    /// What they would have used.
+    /// What those calls would have used.
     pub saved: Usage,
     /// What that would have cost.
     pub saved_cost: Cost,
-    /// Cached jobs of which nobody knows that.
+    /// Cached jobs for which that cost is not known.
     pub saved_unknown: u64,
     times: Histogram<u64>,
     /// When the first call began, and when the last one.

@@ -11,27 +11,29 @@ use crate::line::Job;
 use crate::record::{self, Reason, Record, ms, on_one_line};
 use crate::tally::Call;
 
-/// Notes the calls of one job. Behind a lock and not `&mut`, since whoever waits for the job looks
-/// at it, too.
+/// Notes the calls of one job. Behind a lock and not `&mut`, since what waits for the job looks at
+/// it, too.
 #[derive(Debug, Default)]
 pub(crate) struct Trace(Mutex<Noted>);
 
 #[derive(Debug, Default)]
 struct Noted {
     calls: Vec<Call>,
-    under_way: u32,
+    /// When those began that have not ended.
+    under_way: Vec<Duration>,
 }
 
 impl Trace {
     /// A call begins.
-    pub(crate) fn began(&self) {
-        self.lock().under_way += 1;
+    pub(crate) fn began(&self, at: Duration) {
+        self.lock().under_way.push(at);
     }
 
     /// A call that began at `at` has ended now.
     pub(crate) fn ended(&self, at: Duration, now: Duration, maybe_billed: bool) {
         let mut noted = self.lock();
-        noted.under_way -= 1;
+        let begun = noted.under_way.iter().position(|begun| *begun == at);
+        noted.under_way.swap_remove(begun.expect("it began then"));
         let took = now.saturating_sub(at);
         noted.calls.push(Call {
             at,
@@ -42,7 +44,7 @@ impl Trace {
 
     /// Whether a call is under way.
     pub(crate) fn is_under_way(&self) -> bool {
-        self.lock().under_way > 0
+        !self.lock().under_way.is_empty()
     }
 
     /// Whether no call has ended.
@@ -50,10 +52,16 @@ impl Trace {
         self.lock().calls.is_empty()
     }
 
-    /// The calls that have ended.
-    pub(crate) fn into_calls(self) -> Vec<Call> {
+    /// All calls. Those that a panic has left under way end now, and may have been paid for.
+    pub(crate) fn into_calls(self, now: Duration) -> Vec<Call> {
         let noted = self.0.into_inner();
-        noted.unwrap_or_else(PoisonError::into_inner).calls
+        let noted = noted.unwrap_or_else(PoisonError::into_inner);
+        let left = noted.under_way.into_iter().map(|at| Call {
+            at,
+            took: now.saturating_sub(at),
+            maybe_billed: true,
+        });
+        noted.calls.into_iter().chain(left).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {

@@ -82,8 +82,10 @@ proptest! {
                 Step::End { which, outcome } if !under_way.is_empty() => {
                     let (pass, since) = under_way.swap_remove(which % under_way.len());
                     prop_assert_eq!(breaker.holds(pass), since == era);
-                    breaker.ended(pass, outcome, ms(now));
+                    let changed = breaker.ended(pass, outcome, ms(now));
                     if since != era {
+                        // What no longer counts wakes no caller.
+                        prop_assert!(!changed);
                         continue;
                     }
                     let open = |time| Naive::Open { until: now + time };
@@ -99,6 +101,7 @@ proptest! {
                         (_, Outcome::Failed) => Some(open(100)),
                         (_, Outcome::Neutral) => Some(open(0)),
                     };
+                    prop_assert_eq!(changed, next.is_some());
                     if let Some(next) = next {
                         (naive, era) = (next, era + 1);
                     }
@@ -126,7 +129,8 @@ proptest! {
     }
 
     #[test]
-    fn any_rules_make_a_breaker_that_opens_and_closes(failures: u32, of_the_last: u32) {
+    fn any_rules_make_a_breaker_that_opens_and_closes(failures in 0..=63_u32, more: u32) {
+        let of_the_last = failures.saturating_add(more);
         let mut breaker = Breaker::new(BreakerRules { failures, of_the_last, ..RULES });
         let mut failed = 0;
         while let Ask::Go(pass) = breaker.ask(ms(0)) {
@@ -141,6 +145,23 @@ proptest! {
 }
 
 #[test]
+fn more_failures_than_calls_are_counted_never_open_it() {
+    for (failures, of_the_last) in [(u32::MAX, 20), (u32::MAX, u32::MAX), (21, 20), (64, 64)] {
+        let mut breaker = Breaker::new(BreakerRules {
+            failures,
+            of_the_last,
+            ..RULES
+        });
+        for _ in 0..100 {
+            let Ask::Go(pass) = breaker.ask(ms(0)) else {
+                panic!("{failures} of {of_the_last} opened it")
+            };
+            assert!(!breaker.ended(pass, Outcome::Failed, ms(0)));
+        }
+    }
+}
+
+#[test]
 fn what_counts_is_what_the_service_cannot_help() {
     let status = |status| Error::from_response(status, &HeaderMap::new(), b"");
     let interrupted = Error::Interrupted {
@@ -151,7 +172,7 @@ fn what_counts_is_what_the_service_cannot_help() {
         phase: Phase::Head,
         limit: ms(1),
     };
-    let of = |error: &Error| Outcome::of::<()>(&Err(error.clone()));
+    let of = |error: &Error| Outcome::of::<()>(&Err(error.clone()), None);
     for error in [
         status(500),
         status(503),
@@ -165,8 +186,20 @@ fn what_counts_is_what_the_service_cannot_help() {
     for code in [400, 401, 403, 404, 408, 409, 422, 429] {
         assert_eq!(of(&status(code)), Outcome::Neutral, "{code}");
     }
-    assert_eq!(of(&Error::Deadline { limit: ms(1) }), Outcome::Neutral);
-    assert_eq!(Outcome::of(&Ok(())), Outcome::Answered);
+    assert_eq!(Outcome::of(&Ok(()), None), Outcome::Answered);
+    // How long a call had, of how long its job had in all.
+    for (limit, deadline, outcome) in [
+        (100, Some(100), Outcome::Failed),
+        (50, Some(100), Outcome::Failed),
+        (49, Some(100), Outcome::Neutral),
+        (0, Some(100), Outcome::Neutral),
+        // The client has a limit of its own, and each call has all of it.
+        (1, None, Outcome::Failed),
+    ] {
+        let ended = Err::<(), _>(Error::Deadline { limit: ms(limit) });
+        let of = Outcome::of(&ended, deadline.map(ms));
+        assert_eq!(of, outcome, "{limit} of {deadline:?}");
+    }
 }
 
 #[test]
@@ -196,6 +229,7 @@ fn another_model_is_asked_only_where_it_may_help() {
         Failure::Call(Error::Deadline { limit: ms(1) }),
         Failure::Deadline(ms(1)),
         Failure::Stopped,
+        Failure::Panicked("a bug".into()),
     ] {
         assert!(!failure.may_not_hold_elsewhere(), "{failure:?}");
     }

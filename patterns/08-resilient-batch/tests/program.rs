@@ -1,4 +1,4 @@
-//! The programs as a user runs them, and as he stops them.
+//! The programs as a user runs and stops them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -186,8 +186,8 @@ fn killed_at_30_moments_it_loses_doubles_and_repeats_nothing() {
             running.0.kill().expect("it can be killed");
             let ended = running.0.wait().expect("it ends");
             assert_eq!(ended.code(), None, "round {round}: it was not done");
-            // The server has to miss those who waited at the gate, or they would take the next one's
-            // turns.
+            // The server has to notice that those at the gate are gone, or they would take the turns of
+            // the next ones.
             mock.wait_for(PATIENCE, |log| log.iter().all(Entry::is_finished))
                 .unwrap_or_else(|why| panic!("round {round}: {why}"));
             let written = fs::read_to_string(&output).unwrap_or_default();
@@ -354,7 +354,7 @@ fn a_reader_that_pauses_holds_up_no_call() {
         let limits = ["--concurrency", "1", "--max-tokens", "20000"];
         let input = ["--input", &folder.input(0..20)];
         let running = start(live(path, &mock, &[&input[..], &limits].concat()));
-        // Ten jobs are looked after at one time, and whoever waits to be written is one of them.
+        // Ten jobs are looked after at one time, and one that waits to be written is one of them.
         let all = |log: &[Entry]| log.iter().filter(|it| it.is_finished()).count() >= 10;
         mock.wait_for(PATIENCE, all).expect("the others go on");
         drop(running);

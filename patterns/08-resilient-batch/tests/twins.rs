@@ -1,10 +1,12 @@
 //! The layers and their order: the same cases through both versions, with equal results and equal
 //! traffic. In virtual time, and where it takes a server, over sockets.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ai_core::{
@@ -13,7 +15,7 @@ use ai_core::{
 };
 use ai_mock::{Entry, Failure as Fault, Mock, Script};
 use caching::{AsyncCache, Cache, Place, Scope, TTL};
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use http::HeaderMap;
 use rate_limited_batch::{AsyncLimiter, Limiter, Limits};
 use resilient_batch::*;
@@ -112,7 +114,7 @@ struct Outcome {
     jobs: Vec<(String, String, bool, u32)>,
     /// When each job was done, in milliseconds.
     ends: Vec<u64>,
-    /// How many calls may be paid for, and nobody knows.
+    /// How many calls may be paid for or not.
     unknown: usize,
 }
 
@@ -184,13 +186,13 @@ impl World {
         now: Duration,
     ) -> (Duration, Result<(), Error>) {
         let prompt = request.messages[0].text();
-        let mut seen = seen.lock().expect("no test panics with it");
-        seen.push((
-            now.as_millis() as u64,
-            prompt.to_string(),
-            request.model.clone(),
-        ));
-        fate(seen.len() as u32, &prompt, &request.model, now)
+        let number = {
+            let mut seen = seen.lock().expect("no test panics with it");
+            let now = now.as_millis() as u64;
+            seen.push((now, prompt.to_string(), request.model.clone()));
+            seen.len() as u32
+        };
+        fate(number, &prompt, &request.model, now)
     }
 
     fn sync(&self) -> Outcome {
@@ -240,7 +242,7 @@ impl World {
             let start = tokio::time::Instant::now();
             let seen = Mutex::default();
             let limiter = AsyncLimiter::new(self.limits);
-            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let cache = AsyncCache::open(&Place::Memory, TTL);
             let call = async |request: &ChatRequest, _: CallOptions| {
                 let (time, end) = World::meet(self.fate, &seen, request, start.elapsed());
                 tokio::time::sleep(time).await;
@@ -277,7 +279,7 @@ impl World {
         sync
     }
 
-    /// As [`run`](Self::run), where who waits for the breaker may be let through in any order.
+    /// As [`run`](Self::run), where jobs that wait for the breaker may be let through in any order.
     fn run_whoever_is_first(self) -> Outcome {
         let (sync, awaited) = (self.sync(), self.awaited());
         assert_eq!(sync.times(), awaited.times());
@@ -500,7 +502,7 @@ fn an_open_breaker_costs_no_slot_and_lets_one_probe_through() {
 }
 
 #[test]
-fn a_breaker_that_opens_while_one_waits_for_a_slot_keeps_him_from_calling() {
+fn a_breaker_that_opens_while_a_job_waits_for_a_slot_keeps_it_from_calling() {
     let limits = Limits {
         concurrency: std::num::NonZeroUsize::MIN,
         ..Limits::new(60, secs(60))
@@ -557,6 +559,39 @@ fn refusals_do_not_open_it() {
     }
     .run();
     assert_eq!(outcome.times(), [0, 0, 0, 1000]);
+}
+
+#[test]
+fn a_breaker_may_stay_open_for_ever() {
+    let mut rules = tripping(1);
+    rules.breaker.cool_down = Duration::MAX;
+    let outcome = World {
+        rules,
+        fate: down_for_30_s,
+        stops: Some(60_000),
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0]);
+    assert_eq!(
+        (outcome.ends_with(), &*outcome.ends),
+        (vec!["unfinished"], &[60_000][..])
+    );
+}
+
+#[test]
+fn a_request_that_was_never_sent_costs_no_slot() {
+    let outcome = World {
+        limits: Limits::new(1, secs(60)),
+        fate: |number, _, _, _| match number {
+            1 => (ms(100), Err(Error::Connect("refused".into()))),
+            _ => (ms(100), Ok(())),
+        },
+        ..World::default()
+    }
+    .run();
+    // The second attempt waits for its pause only, not for the window.
+    assert_eq!(outcome.times(), [0, 1100]);
 }
 
 // The fallback.
@@ -629,6 +664,52 @@ fn with_an_open_breaker_the_fallback_is_asked_at_once() {
     assert_eq!(
         calls,
         [(0, "a", own), (1000, "b", "other"), (1100, "a", "other")]
+    );
+}
+
+/// The model never answers, so that the deadline ends its calls. The other model works.
+fn hangs(_: u32, _: &str, model: &str, _: Duration) -> (Duration, Result<(), Error>) {
+    match model {
+        "other" => (ms(100), Ok(())),
+        _ => (secs(30), Err(Error::Deadline { limit: secs(30) })),
+    }
+}
+
+#[test]
+fn a_model_that_hangs_until_the_deadline_opens_the_breaker() {
+    let mut rules = with_fallback(tripping(2));
+    rules.deadline = Some(secs(30));
+    let outcome = World {
+        jobs: vec![
+            (0, "a"),
+            (0, "b"),
+            (31_000, "c"),
+            // The probe. It hangs as well, so that the breaker cools down once more.
+            (41_000, "d"),
+            (72_000, "e"),
+        ],
+        rules,
+        fate: hangs,
+        ..World::default()
+    }
+    .run();
+    let own = ai_core::DEFAULT_MODEL;
+    let calls: Vec<_> = outcome
+        .calls
+        .iter()
+        .map(|(at, _, model)| (*at, model.as_str()))
+        .collect();
+    let expected = [
+        (0, own),
+        (0, own),
+        (31_000, "other"),
+        (41_000, own),
+        (72_000, "other"),
+    ];
+    assert_eq!(calls, expected);
+    assert_eq!(
+        outcome.ends_with(),
+        ["deadline", "deadline", "ok", "deadline", "ok"]
     );
 }
 
@@ -717,7 +798,7 @@ fn what_waits_is_let_go_and_what_is_under_way_is_finished() {
 }
 
 #[test]
-fn who_waits_for_the_breaker_is_let_go() {
+fn a_job_that_waits_for_the_breaker_is_let_go() {
     let outcome = World {
         jobs: vec![(0, "a"), (500, "b")],
         rules: tripping(1),
@@ -996,28 +1077,84 @@ fn followers_of_a_flight_do_not_notice_a_hedge() {
 }
 
 #[test]
-fn a_call_that_panics_in_a_thread_of_its_own_takes_its_job_with_it_and_no_other() {
-    let clock: &'static SimulatedClock = Box::leak(Box::default());
-    // Or it would be nobody's turn but that of the calls.
-    let _part = clock.take_part();
-    let call = |request: &ChatRequest, _: CallOptions| {
-        assert_ne!(request.messages[0].text(), "a", "a bug in the call");
-        Ok(ANSWER.clone())
-    };
-    let limits = Limits {
-        concurrency: std::num::NonZeroUsize::MIN,
-        ..Limits::new(60, secs(60))
-    };
-    let limiter = Limiter::with_clock(limits, clock);
-    let cache = Cache::open(&Place::Memory, TTL);
-    let layers = Layers::new(World::default().rules, cache, limiter, clock, call).hedged(ms(200));
-    let answer = |prompt| catch_unwind(AssertUnwindSafe(|| layers.answer(&World::job(prompt))));
-    assert!(answer("a").is_err());
-    assert!(answer("b").is_ok_and(|done| done.record.is_some()));
+fn a_job_that_panics_has_failed_and_no_other() {
+    // With a hedge, the call of the sync version has a thread of its own.
+    for hedge in [None, Some(ms(200))] {
+        let limits = Limits {
+            concurrency: std::num::NonZeroUsize::MIN,
+            ..Limits::new(60, secs(60))
+        };
+        let outcome = World {
+            limits,
+            jobs: vec![(0, "a"), (10, "b")],
+            fate: |_, prompt, _, _| match prompt {
+                "a" => panic!("a bug in the call"),
+                _ => (ms(100), Ok(())),
+            },
+            hedge,
+            ..World::default()
+        }
+        .run();
+        assert_eq!(outcome.ends_with(), ["panicked", "ok"]);
+        assert_eq!(outcome.times(), [0, 10]);
+        // The call of the one that panicked may be paid for.
+        assert_eq!(outcome.unknown, 1);
+    }
+}
+
+/// Async only: nothing can call off a thread.
+#[test]
+fn a_call_is_gone_before_its_slot_is_free() {
+    type Next = RefCell<Option<Pin<Box<dyn Future<Output = Done>>>>>;
+
+    /// Lives as long as a call does. When it is dropped, the next job tries to go.
+    struct Call(&'static Next, &'static RefCell<Vec<String>>);
+
+    impl Drop for Call {
+        fn drop(&mut self) {
+            if let Some(next) = &mut *self.0.borrow_mut() {
+                let _ = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }
+            self.1.borrow_mut().push("gone".into());
+        }
+    }
+
+    let next: &'static Next = Box::leak(Box::default());
+    let events: &'static RefCell<Vec<String>> = Box::leak(Box::default());
+    in_virtual_time(async move {
+        let cache = AsyncCache::open(&Place::Memory, TTL);
+        let call = async move |request: &ChatRequest, _: CallOptions| {
+            let prompt = request.messages[0].text();
+            events.borrow_mut().push(format!("call {prompt}"));
+            let _call = (prompt == "a").then(|| Call(next, events));
+            tokio::time::sleep(secs(5)).await;
+            Ok(ANSWER.clone())
+        };
+        let limits = Limits {
+            concurrency: std::num::NonZeroUsize::MIN,
+            ..Limits::new(60, secs(60))
+        };
+        let limiter = AsyncLimiter::new(limits);
+        let layers = AsyncLayers::new(World::default().rules, cache, limiter, call);
+        let layers = &*Box::leak(Box::new(layers));
+        let [a, b] = ["a", "b"].map(|prompt| &*Box::leak(Box::new(World::job(prompt))));
+        let mut first = Box::pin(layers.answer(a));
+        let mut second = Box::pin(layers.answer(b));
+        let begun = join(
+            tokio::time::timeout(ms(10), &mut first),
+            tokio::time::timeout(ms(10), &mut second),
+        );
+        assert!(matches!(begun.await, (Err(_), Err(_))), "b waits for a");
+        *next.borrow_mut() = Some(second);
+        drop(first);
+        assert_eq!(*events.borrow(), ["call a", "gone"]);
+        let second = next.take().expect("it was put there");
+        assert!(second.await.record.is_some());
+    });
 }
 
 #[test]
-fn who_is_dropped_at_any_time_of_a_hedge_leaves_nothing_behind() {
+fn a_job_that_is_dropped_at_any_time_of_a_hedge_leaves_nothing_behind() {
     let limits = Limits {
         concurrency: std::num::NonZeroUsize::new(2).expect("2 is not 0"),
         ..Limits::new(4, secs(60))
@@ -1025,7 +1162,7 @@ fn who_is_dropped_at_any_time_of_a_hedge_leaves_nothing_behind() {
     for dropped in [0, 100, 200, 201, 250, 299, 301].map(ms) {
         in_virtual_time(async {
             let calls = Mutex::new(0);
-            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let cache = AsyncCache::open(&Place::Memory, TTL);
             let call = async |_: &ChatRequest, _: CallOptions| {
                 *calls.lock().expect("no test panics with it") += 1;
                 tokio::time::sleep(secs(5)).await;
@@ -1095,7 +1232,7 @@ fn over_sockets(
 
     let server = mock();
     let client = AsyncClient::new(config(&server)).expect("a client can be built");
-    let cache = block_on(AsyncCache::open(&Place::Memory, TTL));
+    let cache = AsyncCache::open(&Place::Memory, TTL);
     let callers = {
         let cache = cache.clone();
         move || cache.callers()
@@ -1178,7 +1315,7 @@ fn all_attempts_of_a_job_and_model_carry_one_key_of_their_own() {
 
 /// Async only: in a flight threads wait without the simulated clock, which would wait for them.
 #[test]
-fn who_has_waited_for_anothers_call_has_a_deadline_of_his_own() {
+fn a_job_that_has_waited_for_anothers_call_has_a_deadline_of_its_own() {
     let world = World::default();
     let outcome = World {
         jobs: vec![(0, "a"), (1500, "a")],
@@ -1216,6 +1353,50 @@ fn no_attempt_runs_past_the_deadline_either() {
             ("deadline", true, 1)
         );
     }
+}
+
+#[test]
+fn a_server_that_hangs_until_the_deadline_opens_the_breaker() {
+    let own = ai_core::DEFAULT_MODEL;
+    let options = |request: &ChatRequest, options: CallOptions| match &*request.model {
+        "other" => options,
+        _ => options.header("x-mock-script", Script::NeverAnswers.name()),
+    };
+    let mut rules = with_fallback(tripping(1));
+    rules.deadline = Some(secs(1));
+    let limits = Limits::new(1000, secs(60));
+    let jobs = ["a", "b"].map(World::job);
+    let expect = |done: [Done; 2], log: &[Entry]| {
+        let answered = done.map(|done| done.record.is_some_and(|it| it.response.is_some()));
+        assert_eq!(answered, [false, true]);
+        let models: Vec<_> = log
+            .iter()
+            .map(|entry| entry.body["model"].clone())
+            .collect();
+        assert_eq!(models, [own, "other"]);
+    };
+
+    let server = started(Mock::builder());
+    let client = SyncClient::new(config(&server)).expect("a client can be built");
+    let call = |request: &ChatRequest, own| client.with(options(request, own))?.chat(request);
+    let clock = SystemClock::new();
+    let limiter = Limiter::with_clock(limits, clock);
+    let cache = Cache::open(&Place::Memory, TTL);
+    let layers = Layers::new(rules.clone(), cache, limiter, clock, call);
+    expect(jobs.each_ref().map(|job| layers.answer(job)), &server.log());
+
+    let server = started(Mock::builder());
+    let client = AsyncClient::new(config(&server)).expect("a client can be built");
+    let call = async |request: &ChatRequest, own| {
+        let client = client.with(options(request, own))?;
+        client.chat(request).await
+    };
+    block_on(async {
+        let cache = AsyncCache::open(&Place::Memory, TTL);
+        let layers = AsyncLayers::new(rules, cache, AsyncLimiter::new(limits), call);
+        let done = [layers.answer(&jobs[0]).await, layers.answer(&jobs[1]).await];
+        expect(done, &server.log());
+    });
 }
 
 #[test]
@@ -1265,7 +1446,7 @@ fn a_hedge_has_a_key_of_its_own_and_its_loser_is_called_off_but_by_threads() {
     expect(done, &log);
     server.gate("all").open();
     let log = server.wait_for(PATIENCE, |log| log[0].is_finished());
-    let log = log.expect("it is answered, for nobody");
+    let log = log.expect("it is answered, unheard");
     assert_eq!((log[0].status, log[0].left_at_token), (Some(200), None));
 
     let server = started(Mock::builder());
@@ -1276,7 +1457,7 @@ fn a_hedge_has_a_key_of_its_own_and_its_loser_is_called_off_but_by_threads() {
         client.chat(request).await
     };
     block_on(async {
-        let cache = AsyncCache::open(&Place::Memory, TTL).await;
+        let cache = AsyncCache::open(&Place::Memory, TTL);
         let layers = AsyncLayers::new(rules, cache, AsyncLimiter::new(limits), call);
         let layers = layers.hedged(ms(50));
         let done = layers.answer(&job).await;

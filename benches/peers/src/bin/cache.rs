@@ -151,8 +151,8 @@ fn ours() -> Cache {
     Cache::open(&Place::Memory, TTL)
 }
 
-async fn ours_async() -> AsyncCache {
-    AsyncCache::open(&Place::Memory, TTL).await
+fn ours_async() -> AsyncCache {
+    AsyncCache::open(&Place::Memory, TTL)
 }
 
 /// As large as ours can get with answers of this size, and for as long.
@@ -227,7 +227,6 @@ fn count(output: &mut Output, answers: &Answers) -> Vec<(String, bool)> {
         "{CROWD} ask for the same at once; of an answer that is cut off, two ask in turn"
     ));
     let runtime = runtime();
-    let ours_async = || runtime.block_on(ours_async());
     let crowd_async = |first| {
         let ours = runtime.block_on(crowd_async(&ours_async(), answers, first));
         let theirs: AsyncMoka = moka_async();
@@ -400,7 +399,7 @@ fn awaited_hits(answers: &Answers) -> [Hit<'_>; 3] {
         })
     }
     [
-        ("ours", hits(runtime().block_on(ours_async()), answers)),
+        ("ours", hits(ours_async(), answers)),
         ("moka", hits(moka_async::<Arc<ChatResponse>>(), answers)),
         ("moka-of-bodies", hits(moka_async::<Bytes>(), answers)),
     ]

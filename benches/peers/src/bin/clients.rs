@@ -1,6 +1,9 @@
 //! CPU a chat call, 64 in flight, no latency: our clients beside bare reqwest, hyper and async-openai.
 //! From this folder: `cargo run --release --bin clients`, with `-- --check` to fail where ours takes
 //! more than it may.
+//!
+//! Each measurement is made in slices of some 50 ms, by turns with those of the others. A machine that is
+//! shared changes its pace from one second to the next, and so that does the same to all.
 
 use std::process::ExitCode;
 
@@ -14,6 +17,12 @@ use peers::{AsyncOpenAi, Contestant, Hyper, all_met, ask, at_once, on_threads, t
 
 const IN_FLIGHT: usize = 64;
 
+/// The slices of one measurement.
+const SLICES: usize = 20;
+
+/// A call in each slice for each that is in flight.
+const AT_LEAST: i64 = (IN_FLIGHT * SLICES) as i64;
+
 /// What ours may take of bare reqwest's CPU time.
 const MOST: f64 = 1.05;
 
@@ -21,10 +30,10 @@ const MOST: f64 = 1.05;
 #[derive(Parser)]
 struct Arguments {
     /// How often each is measured, in turn with the others
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// How many calls each measurement is of
-    #[arg(long, value_name = "N", default_value_t = 32_000, value_parser = clap::value_parser!(u32).range(64..))]
+    #[arg(long, value_name = "N", default_value_t = 32_000, value_parser = clap::value_parser!(u32).range(AT_LEAST..))]
     calls: u32,
     /// Print a line of JSON a figure
     #[arg(long)]
@@ -38,6 +47,8 @@ fn main() -> ExitCode {
     serve_if_asked(|mock| mock);
     let arguments = Arguments::parse();
     let (runs, calls) = (usize::from(arguments.runs), arguments.calls as usize);
+    let slice = calls / SLICES / IN_FLIGHT * IN_FLIGHT;
+    let calls = slice * SLICES;
     let mock = MockProcess::start().expect("this program can start itself");
     let mut output = Output::new(arguments.json);
     output.title(format_args!(
@@ -45,10 +56,10 @@ fn main() -> ExitCode {
          proportion to bare reqwest; connections: opened in all of the runs; ratio: ours to theirs"
     ));
     let measured = [
-        asynchronous::<AsyncClient>(&mock, calls),
-        asynchronous::<Bare>(&mock, calls),
-        asynchronous::<Hyper>(&mock, calls),
-        asynchronous::<AsyncOpenAi>(&mock, calls),
+        asynchronous::<AsyncClient>(&mock, slice),
+        asynchronous::<Bare>(&mock, slice),
+        asynchronous::<Hyper>(&mock, slice),
+        asynchronous::<AsyncOpenAi>(&mock, slice),
     ];
     let measured = in_turns(&mock, runs, measured);
     report(&mut output, "async", calls, &measured);
@@ -61,8 +72,8 @@ fn main() -> ExitCode {
     );
     let sync = sync.expect("a client can be built");
     let measured = [
-        blocking("ours", calls, move || ask(&sync)),
-        blocking("reqwest", calls, move || bare.ask()),
+        blocking("ours", slice, move || ask(&sync)),
+        blocking("reqwest", slice, move || bare.ask()),
     ];
     let measured = in_turns(&mock, runs, measured);
     report(&mut output, "sync", calls, &measured);
@@ -122,7 +133,7 @@ fn blocking(name: &'static str, calls: usize, ask: impl Fn() -> usize + Sync + '
     (name, Box::new(move || on_threads(&ask, calls, IN_FLIGHT)))
 }
 
-/// Measures all of them, `runs` times, after a run to open the connections.
+/// Measures all of them, `runs` times, after a slice to open the connections.
 fn in_turns<const N: usize>(
     mock: &MockProcess,
     runs: usize,
@@ -133,16 +144,21 @@ fn in_turns<const N: usize>(
         costs: Vec::new(),
         connections: 0,
     });
-    for round in 0..=runs {
+    let mut slices = [(); N].map(|()| Vec::new());
+    for round in 0..=runs * SLICES {
         for who in turns(round, N) {
             mock.forget().expect("the mock forgets");
             let cost = measure(&mut runners[who].1);
             let counted = mock.counted().expect("the mock counts");
             measured[who].connections += counted.connections;
             if round > 0 {
-                measured[who].costs.push(cost);
+                slices[who].push(cost);
             }
         }
+    }
+    for (measured, slices) in measured.iter_mut().zip(&slices) {
+        let runs = slices.chunks(SLICES);
+        measured.costs = runs.map(|run| run.iter().copied().sum()).collect();
     }
     measured
 }

@@ -11,7 +11,7 @@ use benches::{Cost, Figure, Output, Unit};
 use clap::Parser;
 use governor::clock::FakeRelativeClock;
 use governor::{Quota, RateLimiter};
-use rate_limited_batch::{AsyncLimiter, Feedback, Limits, Turn, Window};
+use rate_limited_batch::{Admission, AsyncLimiter, Feedback, Limits, Window};
 use tokio::runtime::Runtime;
 
 const WAITERS: usize = 4000;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let ours = Arc::new(AsyncLimiter::new(limits));
     let ours = measure(&mut output, "ours", || {
         let limiter = ours.clone();
-        async move { drop(limiter.enter(0).await.expect("a window holds it")) }
+        async move { drop(limiter.acquire(0).await.expect("a window holds it")) }
     });
     // A burst of one, as ours: with governor's default a second's worth would go at once.
     let quota = Quota::per_second(A_SECOND).allow_burst(NonZeroU32::MIN);
@@ -77,7 +77,7 @@ fn first_minute() -> (usize, usize) {
     let (mut ours, mut peer, mut now) = (0, 0, Duration::ZERO);
     let mut head = window.enter(0).expect("a window holds it");
     while now < MINUTE {
-        while window.poll(head, now) == Turn::Go {
+        while window.poll(head, now) == Admission::Go {
             // It is answered at once.
             window.finished(head, &Feedback::default(), now);
             head = window.enter(0).expect("a window holds it");

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::HeaderMap;
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -171,43 +171,68 @@ pub struct StreamOptions {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Message {
     /// Who speaks: `system`, `user`, `assistant` or `tool`. Some servers leave it out in answers, or
     /// send null.
-    #[serde(default = "assistant", deserialize_with = "null_is_assistant")]
     pub role: String,
     /// What is said. `null` where an answer consists of tool calls.
-    #[serde(default)]
     pub content: Option<Content>,
     /// The model's reason for not answering, in place of content.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
     /// The functions the model asks us to call.
-    #[serde(
-        default,
-        deserialize_with = "null_is_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// In a `tool` message: which call this is the result of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Every other field, so that a message can be sent back as it came.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-fn assistant() -> String {
-    "assistant".to_owned()
-}
+/// By hand, since serde's `flatten` would first copy every field into a buffer of its own.
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Message, D::Error> {
+        struct Fields;
 
-fn null_is_assistant<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
-    Ok(Option::deserialize(input)?.unwrap_or_else(assistant))
-}
+        /// Borrowed, unless there is an escape in it.
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn null_is_empty<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<ToolCall>, D::Error> {
-    Ok(Option::deserialize(input)?.unwrap_or_default())
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Message;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a message")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Message, A::Error> {
+                let (mut role, mut message) = (None, Message::default());
+                while let Some(Name(name)) = fields.next_key()? {
+                    match &*name {
+                        "role" => role = fields.next_value()?,
+                        "content" => message.content = fields.next_value()?,
+                        "refusal" => message.refusal = fields.next_value()?,
+                        "tool_calls" => {
+                            let calls: Option<_> = fields.next_value()?;
+                            message.tool_calls = calls.unwrap_or_default();
+                        }
+                        "tool_call_id" => message.tool_call_id = fields.next_value()?,
+                        _ => {
+                            message
+                                .extra
+                                .insert(name.into_owned(), fields.next_value()?);
+                        }
+                    }
+                }
+                message.role = role.unwrap_or_else(|| "assistant".to_owned());
+                Ok(message)
+            }
+        }
+        input.deserialize_map(Fields)
+    }
 }
 
 impl Message {

@@ -46,7 +46,8 @@ pub enum Error {
     },
     /// 429: too many requests or tokens for now. `retry_after` says when it is worth another try.
     RateLimited(Arc<Refusal>),
-    /// 429 with `insufficient_quota`: the account is out of money. Waiting does not help.
+    /// 402, or 429 with `insufficient_quota` or `billing_not_active`: the account is out of money, or
+    /// can't pay. Waiting does not help.
     QuotaExhausted(Arc<Refusal>),
     /// Any other answer that is not 2xx.
     Status(Arc<Refusal>),
@@ -118,11 +119,11 @@ impl Error {
 
     /// Whether the server may have done the work, and charge for it, although there is no answer.
     ///
-    /// Of the refusals that is so for 408, 502 and 504: there a gateway gave up, and the model behind
-    /// it may not have.
+    /// Of the refusals that is so for 408, 502 and 504, and for Cloudflare's 520 and 524: there a
+    /// gateway gave up, and the model behind it may not have.
     pub fn maybe_billed(&self) -> bool {
         if let Error::Status(refusal) = self {
-            return matches!(refusal.status, Some(408 | 502 | 504));
+            return matches!(refusal.status, Some(408 | 502 | 504 | 520 | 524));
         }
         let never_done = matches!(
             self,
@@ -171,6 +172,8 @@ impl Error {
     pub fn from_response(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
         let refusal = Arc::new(Refusal::decode(Some(status), headers, body));
         match status {
+            // OpenAI says it with a 429 and a code, DeepSeek and OpenRouter with a 402.
+            402 => Error::QuotaExhausted(refusal),
             429 if refusal.is_quota() => Error::QuotaExhausted(refusal),
             429 => Error::RateLimited(refusal),
             _ => Error::Status(refusal),
@@ -374,8 +377,11 @@ impl Refusal {
     }
 
     fn is_quota(&self) -> bool {
-        let is = |field: &Option<String>| field.as_deref() == Some("insufficient_quota");
-        is(&self.code) || is(&self.kind)
+        let words = [self.code.as_deref(), self.kind.as_deref()];
+        words
+            .iter()
+            .flatten()
+            .any(|word| matches!(*word, "insufficient_quota" | "billing_not_active"))
     }
 
     fn map_text(&self, map: impl Fn(&str) -> String) -> Refusal {

@@ -753,12 +753,24 @@ fn only_what_may_pass_is_worth_another_try() {
         );
         let odd = refused(status, &[("x-should-retry", "perhaps")]);
         assert_eq!(odd.is_retryable(), retryable, "{status}");
-        let gave_up = matches!(status, 408 | 502 | 504);
+        let gave_up = matches!(status, 408 | 502 | 504 | 520 | 524);
         assert_eq!(odd.maybe_billed(), gave_up, "{status}");
     }
-    let quota = br#"{"error": {"code": "insufficient_quota"}}"#;
-    let quota = Error::from_response(429, &headers(&[("retry-after", "1")]), quota);
-    assert!(!quota.is_retryable() && !quota.maybe_billed());
+    for (status, body) in [
+        (429, r#"{"error": {"code": "insufficient_quota"}}"#),
+        (429, r#"{"error": {"type": "insufficient_quota"}}"#),
+        (429, r#"{"error": {"code": "billing_not_active"}}"#),
+        (402, r#"{"error": {"message": "Insufficient Balance"}}"#),
+        (402, "no JSON"),
+    ] {
+        let quota =
+            Error::from_response(status, &headers(&[("retry-after", "1")]), body.as_bytes());
+        assert_eq!(quota.kind(), "quota_exhausted", "{status} {body}");
+        assert!(
+            !quota.is_retryable() && !quota.maybe_billed(),
+            "{status} {body}"
+        );
+    }
 }
 
 /// One error of each kind, whether it is worth another try, and whether it may have been billed.

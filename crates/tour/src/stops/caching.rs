@@ -33,7 +33,7 @@ pub(super) fn plan() -> Plan {
     })
     .with("async", "cache", |lab| {
         lab.runtime.block_on(async {
-            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let cache = AsyncCache::open(&Place::Memory, TTL);
             let ask = |_| generate_text_async(&lab.awaited, &cache, PROMPT);
             let answers = join_all((0..CALLERS).map(ask)).await;
             Outcome::count(answers.into_iter().map(|answer| answer.map(drop)))

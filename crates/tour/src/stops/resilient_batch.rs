@@ -49,7 +49,7 @@ pub(super) fn plan() -> Plan {
     })
     .with("async", "batch", |lab| {
         lab.runtime.block_on(async {
-            let cache = AsyncCache::open(&Place::Memory, TTL).await;
+            let cache = AsyncCache::open(&Place::Memory, TTL);
             let limiter = AsyncLimiter::new(limits(lab));
             let call = async |request: &ChatRequest, options: CallOptions| {
                 lab.awaited.with(options)?.chat(request).await

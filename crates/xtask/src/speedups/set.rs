@@ -95,7 +95,7 @@ pub const SET: [Bench; 20] = [
         name: "overhead",
         kind: Kind::Program,
         options: &[],
-        // Its fifteen pairs take a minute; `peers/clients` says the same of more clients.
+        // Its pairs take more than a minute; `peers/clients` says the same of more clients.
         quick: false,
         sources: &[
             "benches/src/bare.rs",

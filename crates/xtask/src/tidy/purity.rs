@@ -37,7 +37,8 @@ const DRIVERS: [&str; 4] = ["src/lib.rs", "src/sync.rs", "src/async.rs", "src/bi
 const ALLOWED: &[(&str, &str)] = &[
     ("patterns/03-rate-limited-batch/src/limiter_sync.rs", HALF),
     ("patterns/03-rate-limited-batch/src/limiter_async.rs", HALF),
-    ("patterns/06-caching/src/desk.rs", "half of both drivers: it gives the decisions their `now` and `random`"),
+    ("patterns/04-streaming/src/reader.rs", "the thread that reads for sync.rs"),
+    ("patterns/06-caching/src/shared.rs", "half of both drivers: it gives the decisions their `now` and `random`"),
     ("patterns/06-caching/src/stores/", "disk and Redis are IO, and they stand beside the lesson"),
     ("patterns/08-resilient-batch/src/alarm_sync.rs", HALF),
     ("patterns/08-resilient-batch/src/alarm_async.rs", HALF),

@@ -12,7 +12,6 @@ async fn main() -> ExitCode {
         let client = AsyncClient::new(session.config.clone())?;
         let place: Place = session.cache();
         let cache = AsyncCache::open(&place, session.ttl.unwrap_or(TTL))
-            .await
             .within(Scope::new(session.service()))
             .on_trouble(|trouble| demo::note(format_args!("warning: {trouble}")));
         demo::note(format_args!("cache: {place}"));

@@ -1,5 +1,7 @@
 //! Answers in a file: redb, which survives restarts and crashes, and needs no server.
 
+use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,19 +96,39 @@ impl Drop for Disk {
 
 fn open(path: &Path) -> Result<Database, redb::Error> {
     // What a crash leaves of a file that was being made is no database, and never becomes one. So it
-    // is made under another name, and is whole once it has its own.
+    // is made under a name that nobody else uses, and is whole once it has its own.
     if !path.exists() {
-        let mut other = path.as_os_str().to_owned();
-        other.push(format!(".{}.new", std::process::id()));
-        drop(create(other.as_ref())?);
-        std::fs::rename(&other, path).map_err(redb::Error::Io)?;
+        let mut new = path.as_os_str().to_owned();
+        new.push(format!(".{:016x}.new", rand::random::<u64>()));
+        let new = Path::new(&new);
+        let named = create(new).and_then(|whole| {
+            drop(whole);
+            name(new, path).map_err(redb::Error::Io)
+        });
+        // It has its own name now, or is of no use.
+        let _ = fs::remove_file(new);
+        named?;
     }
     create(path)
 }
 
+/// Gives a file its name, unless another process has given that to its own: then that one is used.
+///
+/// Not by `rename`, which would take the place of a file that is open already. Its owner would not be
+/// told, and all it has put there would be gone with it.
+fn name(new: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Some file systems, such as exFAT, have no links. There two first starts at the same moment
+        // must not happen.
+        Err(_) => fs::rename(new, path),
+        Ok(()) => Ok(()),
+    }
+}
+
 fn create(path: &Path) -> Result<Database, redb::Error> {
     let database = Database::builder().set_cache_size(IN_MEMORY).create(path)?;
-    // Who reads a table that is not there gets an error, so both are made at once.
+    // Reading a table that is not there is an error, so both are made at once.
     let change = database.begin_write()?;
     change.open_table(ANSWERS)?;
     change.open_table(ENDS)?;

@@ -59,7 +59,7 @@ pub(crate) fn stampede(place: &Place, mock: &Mock, first: First) -> Outcome {
 pub(crate) async fn stampede_async(place: &Place, mock: &Mock, first: First) -> Outcome {
     let client = AsyncClient::new(config(mock)).expect("a client can be built");
     let (request, key) = request();
-    let cache = AsyncCache::open(place, TTL).await;
+    let cache = AsyncCache::open(place, TTL);
     let calls = Arc::new(AtomicUsize::new(0));
     let (led, leader) = tokio::sync::oneshot::channel();
     let led = Arc::new(Mutex::new(Some(led)));

@@ -18,9 +18,9 @@ pub struct Window {
     expiries: VecDeque<Duration>,
 }
 
-/// What the one who asks has to do.
+/// What a caller that asks has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Admission {
     /// Send it now: the slot is taken.
     Go,
     /// Ask again at this time.
@@ -40,19 +40,19 @@ impl Window {
         }
     }
 
-    /// Asks whether a request may be sent now. With [`Turn::Go`] its slot is taken.
-    pub fn poll(&mut self, now: Duration) -> Turn {
+    /// Asks whether a request may be sent now. With [`Admission::Go`] its slot is taken.
+    pub fn poll(&mut self, now: Duration) -> Admission {
         while self.expiries.front().is_some_and(|expires| *expires <= now) {
             self.expiries.pop_front();
         }
         if self.under_way + self.expiries.len() < self.requests {
             self.under_way += 1;
-            return Turn::Go;
+            return Admission::Go;
         }
         match self.expiries.front() {
-            Some(expires) => Turn::WaitUntil(*expires),
+            Some(expires) => Admission::WaitUntil(*expires),
             // All that is in the way is under way itself: when that expires is not known yet.
-            None => Turn::Wait,
+            None => Admission::Wait,
         }
     }
 

@@ -20,9 +20,9 @@ pub struct Window {
     expiries: VecDeque<Duration>,
 }
 
-/// What the one who asks has to do.
+/// What a caller that asks has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Admission {
     /// Send it now: the slot is taken.
     Go,
     /// Ask again at this time.
@@ -42,8 +42,8 @@ impl Window {
         }
     }
 
-    /// Asks whether a request may be sent now. With [`Turn::Go`] its slot is taken.
-    pub fn poll(&mut self, now: Duration) -> Turn {
+    /// Asks whether a request may be sent now. With [`Admission::Go`] its slot is taken.
+    pub fn poll(&mut self, now: Duration) -> Admission {
         // TODO: forget the slots that are free by now, then decide.
         let held = self.under_way + self.expiries.len();
         todo!("{held} of {} slots are held at {now:?}", self.requests)

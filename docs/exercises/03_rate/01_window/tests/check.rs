@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ex_03_01::{Turn, Window};
+use ex_03_01::{Admission, Window};
 
 const MINUTE: Duration = s(60);
 
@@ -16,7 +16,7 @@ fn as_many_go_at_once_as_the_limit_allows() {
     for number in 1..=3 {
         assert_eq!(
             window.poll(s(0)),
-            Turn::Go,
+            Admission::Go,
             "number {number} of 3: nothing is in its way"
         );
     }
@@ -28,7 +28,7 @@ fn while_all_are_under_way_nobody_can_say_when_it_is_worth_asking_again() {
     window.poll(s(0));
     assert_eq!(
         window.poll(s(3600)),
-        Turn::Wait,
+        Admission::Wait,
         "the answer is not there after an hour: the server may count the request only now"
     );
 }
@@ -40,13 +40,13 @@ fn a_slot_is_free_one_window_after_its_answer_was_seen() {
     window.seen(s(5));
     assert_eq!(
         window.poll(s(5)),
-        Turn::WaitUntil(s(65)),
+        Admission::WaitUntil(s(65)),
         "not 60: it may have been counted as late as at 5"
     );
-    assert_eq!(window.poll(s(64)), Turn::WaitUntil(s(65)));
+    assert_eq!(window.poll(s(64)), Admission::WaitUntil(s(65)));
     assert_eq!(
         window.poll(s(65)),
-        Turn::Go,
+        Admission::Go,
         "at the time that was named it may go"
     );
 }
@@ -59,11 +59,15 @@ fn the_slot_of_a_slow_answer_does_not_hold_up_the_others() {
     window.seen(s(1));
     assert_eq!(
         window.poll(s(30)),
-        Turn::WaitUntil(s(61)),
+        Admission::WaitUntil(s(61)),
         "one of two is seen, one is under way"
     );
-    assert_eq!(window.poll(s(61)), Turn::Go);
-    assert_eq!(window.poll(s(61)), Turn::Wait, "now both are under way");
+    assert_eq!(window.poll(s(61)), Admission::Go);
+    assert_eq!(
+        window.poll(s(61)),
+        Admission::Wait,
+        "now both are under way"
+    );
 }
 
 #[test]
@@ -72,11 +76,11 @@ fn a_poll_that_is_told_to_wait_takes_nothing() {
     window.poll(s(0));
     window.seen(s(0));
     for _ in 0..10 {
-        assert_eq!(window.poll(s(30)), Turn::WaitUntil(s(60)));
+        assert_eq!(window.poll(s(30)), Admission::WaitUntil(s(60)));
     }
     assert_eq!(
         window.poll(s(60)),
-        Turn::Go,
+        Admission::Go,
         "ten who were told to wait hold no slot"
     );
 }
@@ -139,20 +143,20 @@ fn run(limit: usize, requests: u64, delays: impl Fn(u64) -> Delays) -> Vec<Durat
         answers.sort();
         let next_answer = answers.first().copied();
         let until = match window.poll(now) {
-            Turn::Go => {
+            Admission::Go => {
                 let (count, answer) = delays(counted.len() as u64);
                 counted.push(now + count);
                 answers.push(now + answer);
                 continue;
             }
-            Turn::WaitUntil(time) => {
+            Admission::WaitUntil(time) => {
                 assert!(
                     time > now,
                     "it is {now:?}: waiting until {time:?} is no wait, it is a loop"
                 );
                 Some(time)
             }
-            Turn::Wait => {
+            Admission::Wait => {
                 assert!(
                     next_answer.is_some(),
                     "nothing is under way at {now:?}: for what to wait?"

@@ -27,7 +27,7 @@ impl Limiter {
     }
 
     /// Comes back when the caller may go.
-    pub async fn enter(&self) {
+    pub async fn acquire(&self) {
         loop {
             // Checked and taken under one lock, which is given back before the wait: between two
             // locks another one could take what was seen to be free.

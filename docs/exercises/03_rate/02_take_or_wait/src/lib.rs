@@ -27,7 +27,7 @@ impl Limiter {
     }
 
     /// Comes back when the caller may go.
-    pub async fn enter(&self) {
+    pub async fn acquire(&self) {
         // TODO: take a slot, or wait as long as the window says. What may have happened meanwhile?
         todo!("{:?} of {:?}", self.now(), self.window())
     }

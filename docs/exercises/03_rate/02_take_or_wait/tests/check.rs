@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Lets so many enter at once, and returns when each of them went.
+/// Lets so many acquire a slot at once, and returns when each of them went.
 async fn rush(limiter: Limiter, callers: usize) -> Vec<Duration> {
     let start = Instant::now();
     let limiter = Arc::new(limiter);
@@ -22,7 +22,7 @@ async fn rush(limiter: Limiter, callers: usize) -> Vec<Duration> {
         // If this does not compile ("future cannot be sent between threads"): the lock is held over
         // an `await`. Give it back before.
         tasks.spawn(async move {
-            limiter.enter().await;
+            limiter.acquire().await;
             start.elapsed()
         });
     }
@@ -78,13 +78,13 @@ async fn everybody_goes_as_soon_as_the_limit_allows() {
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_takes_no_slot_with_him() {
     let limiter = Limiter::new(1, MINUTE);
-    limiter.enter().await;
+    limiter.acquire().await;
     for _ in 0..5 {
-        let in_vain = timeout(Duration::from_secs(1), limiter.enter()).await;
+        let in_vain = timeout(Duration::from_secs(1), limiter.acquire()).await;
         assert!(in_vain.is_err(), "the only slot is taken for a minute");
     }
     let start = Instant::now();
-    limiter.enter().await;
+    limiter.acquire().await;
     assert_eq!(
         second(start.elapsed()),
         55,

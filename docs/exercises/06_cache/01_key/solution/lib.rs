@@ -20,7 +20,7 @@ pub struct Key([u8; 32]);
 pub struct Scope {
     /// The service, by its base URL.
     pub base_url: String,
-    /// Who asks. Empty where all who use the cache may see the same.
+    /// The customer or user that asks. Empty where all who use the cache may see the same.
     pub tenant: String,
 }
 

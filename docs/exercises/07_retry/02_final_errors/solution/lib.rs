@@ -26,7 +26,7 @@ impl Attempts<'_> {
             // Not cut to the cap: a server that is asked early refuses, and may count it.
             return Next::GiveUp(Reason::AskedTooMuch(asked));
         }
-        let backoff = policy.backoff(self.number, self.backoff, random);
+        let backoff = policy.backoff(self.number, self.previous, random);
         let pause = backoff.max(asked);
         let elapsed = now.saturating_sub(self.started);
         if policy
@@ -42,7 +42,7 @@ impl Attempts<'_> {
             return Next::GiveUp(Reason::NoBudget);
         }
         self.number += 1;
-        self.backoff = backoff;
+        self.previous = backoff;
         Next::Wait(pause)
     }
     // ANCHOR_END: after
@@ -135,7 +135,7 @@ impl Policy {
             policy: self,
             started: now,
             number: 1,
-            backoff: Duration::ZERO,
+            previous: Duration::ZERO,
         }
     }
 
@@ -154,7 +154,7 @@ pub struct Attempts<'a> {
     /// Which attempt this is, from 1.
     number: u32,
     /// The last pause of the schedule.
-    backoff: Duration,
+    previous: Duration,
 }
 
 impl Attempts<'_> {

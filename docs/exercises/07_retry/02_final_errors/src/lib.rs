@@ -10,7 +10,7 @@ impl Attempts<'_> {
     pub fn after(&mut self, error: &impl Retryable, now: Duration, random: f64) -> Next {
         // TODO: one `if` for each `Reason`, in the order in which they stand there; then the pause.
         let elapsed = now - self.started;
-        let pause = self.policy.backoff(self.number, self.backoff, random);
+        let pause = self.policy.backoff(self.number, self.previous, random);
         todo!(
             "{} after {elapsed:?}: {pause:?} or none",
             error.is_retryable()
@@ -105,7 +105,7 @@ impl Policy {
             policy: self,
             started: now,
             number: 1,
-            backoff: Duration::ZERO,
+            previous: Duration::ZERO,
         }
     }
 
@@ -124,7 +124,7 @@ pub struct Attempts<'a> {
     /// Which attempt this is, from 1.
     number: u32,
     /// The last pause of the schedule.
-    backoff: Duration,
+    previous: Duration,
 }
 
 impl Attempts<'_> {

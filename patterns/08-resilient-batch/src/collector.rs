@@ -1,4 +1,4 @@
-//! Where finished jobs are handed in: it writes them, counts them, and lets new ones begin.
+//! Where finished jobs are handed in: they are written and counted, and new ones may begin.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,15 +14,15 @@ use crate::record::Record;
 use crate::tally::Tally;
 use crate::trace::Done;
 
-/// Where finished jobs are handed in. Shared by all who work.
-pub(crate) struct Desk {
+/// Takes finished jobs: it writes them, counts them, and lets new ones begin. All workers share it.
+pub(crate) struct Collector {
     console: Console,
     state: Mutex<State>,
 }
 
 struct State {
     output: Output,
-    /// It is shown where the bar is.
+    /// The output is shown where the bar is.
     on_terminal: bool,
     /// What waits for its turn to be written, where order matters. A job without a line is there, too.
     order: Option<Order<Option<Vec<u8>>>>,
@@ -37,15 +37,15 @@ struct State {
     end_of_input: Option<io::Result<()>>,
 }
 
-impl Desk {
-    /// A desk for at most so many jobs at one time, and the places it has for them.
+impl Collector {
+    /// A collector for at most so many jobs at one time, and the places that it has for them.
     pub(crate) fn new(
         output: Output,
         console: Console,
         tally: Tally,
         ordered: bool,
         jobs: usize,
-    ) -> (Desk, SyncSender<()>) {
+    ) -> (Collector, SyncSender<()>) {
         let (taken, places) = sync_channel(jobs);
         let state = State {
             on_terminal: output.is_terminal(),
@@ -59,7 +59,7 @@ impl Desk {
             end_of_input: None,
         };
         let state = Mutex::new(state);
-        (Desk { console, state }, taken)
+        (Collector { console, state }, taken)
     }
 
     /// Takes what became of a job. `false` if no other job may begin: this one can't be written, or
@@ -100,10 +100,10 @@ impl Desk {
         self.console.skip();
     }
 
-    /// Writes what is still here, when all who worked are gone.
+    /// Writes what is still here, when all workers are gone.
     pub(crate) fn close(&self) -> Closed {
         let mut state = self.lock();
-        // Whoever waits for a place hears that there is none.
+        // The reader, if it waits for a place, hears that there is none.
         state.places = None;
         let rest = state.order.as_mut().map(Order::rest).unwrap_or_default();
         for line in rest {
@@ -149,7 +149,7 @@ impl State {
             }
         }
         if let Some(places) = &self.places {
-            // At the end of the run nobody has taken one.
+            // At the end of the run no job has taken one.
             let _ = places.try_recv();
         }
     }
@@ -178,11 +178,12 @@ pub(crate) struct Closed {
 
 /// Reads jobs as long as there are places for them, and hands them out.
 ///
-/// To be run in a thread of its own: a pipe may be silent for hours, and nobody shall wait for it.
+/// To be run in a thread of its own: a pipe may be silent for hours, and nothing else shall wait for
+/// it.
 pub(crate) fn read(
     intake: &mut Intake<impl io::BufRead>,
     places: &SyncSender<()>,
-    desk: &Desk,
+    collector: &Collector,
     mut hand_out: impl FnMut(Job) -> bool,
 ) {
     // The place first: what is not read needs no memory.
@@ -190,10 +191,10 @@ pub(crate) fn read(
         let job = loop {
             match intake.next() {
                 Some(Ok(Taken::Job(job))) => break job,
-                Some(Ok(Taken::Bad(bad))) => desk.bad(&bad),
-                Some(Ok(Taken::Skipped)) => desk.skipped(),
-                Some(Err(error)) => return desk.lock().end_of_input = Some(Err(error)),
-                None => return desk.lock().end_of_input = Some(Ok(())),
+                Some(Ok(Taken::Bad(bad))) => collector.bad(&bad),
+                Some(Ok(Taken::Skipped)) => collector.skipped(),
+                Some(Err(error)) => return collector.lock().end_of_input = Some(Err(error)),
+                None => return collector.lock().end_of_input = Some(Ok(())),
             }
         };
         if !hand_out(job) {
@@ -259,23 +260,23 @@ mod tests {
         Done::new(job, "m", error, Vec::new(), Default::default())
     }
 
-    /// A desk whose output is a file of this name.
-    fn desk(name: &str, ordered: bool) -> (Desk, SyncSender<()>, PathBuf) {
-        let name = format!("resilient-batch-desk-{}-{name}", std::process::id());
+    /// A collector whose output is a file of this name.
+    fn collector(name: &str, ordered: bool) -> (Collector, SyncSender<()>, PathBuf) {
+        let name = format!("resilient-batch-collector-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let flags = ["", "--output", path.to_str().expect("the name is UTF-8")];
         let options = Options::try_parse_from(flags).expect("good arguments");
         let (output, _) = Output::open(&options).expect("it can be written");
         let tally = Tally::new((60, Default::default()));
         let console = Console::new(None);
-        let (desk, places) = Desk::new(output, console, tally, ordered, JOBS as usize);
-        (desk, places, path)
+        let (collector, places) = Collector::new(output, console, tally, ordered, JOBS as usize);
+        (collector, places, path)
     }
 
-    /// Runs all lines through a desk. Each hundredth job is put on the desk only when `held` others
-    /// are. Returns the most jobs there were at one time, and the lines of the output.
+    /// Runs all lines through a collector. Each hundredth job is handed in only when `held` others have
+    /// been. Returns the most jobs there were at one time, and the lines of the output.
     fn run(ordered: bool, held: usize) -> (u64, String) {
-        let (desk, places, path) = desk(&ordered.to_string(), ordered);
+        let (collector, places, path) = collector(&ordered.to_string(), ordered);
         let (put, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let input = Watched {
             line: Vec::new(),
@@ -286,8 +287,12 @@ mod tests {
         let mut intake = Intake::new(input, Defaults::default(), Ids::default());
         let (send, taken) = channel();
         thread::scope(|scope| {
-            let desk = &desk;
-            scope.spawn(move || read(&mut intake, &places, desk, |job| send.send(job).is_ok()));
+            let collector = &collector;
+            scope.spawn(move || {
+                read(&mut intake, &places, collector, |job| {
+                    send.send(job).is_ok()
+                })
+            });
             let (mut finished, mut in_order) = (BTreeSet::new(), 0);
             let mut finish = |job: &Job| {
                 finished.insert(job.number);
@@ -301,7 +306,7 @@ mod tests {
                     finished.len() as u64
                 };
                 put.store(written, SeqCst);
-                assert!(desk.put(job.number, &done(job)));
+                assert!(collector.put(job.number, &done(job)));
             };
             let mut late: Vec<(Job, usize)> = Vec::new();
             for job in taken {
@@ -322,7 +327,7 @@ mod tests {
                 });
             }
         });
-        let closed = desk.close();
+        let closed = collector.close();
         assert!(closed.trouble.is_none() && matches!(closed.end_of_input, Some(Ok(()))));
         assert_eq!(closed.done, LINES);
         let text = fs::read_to_string(&path).expect("it is there");
@@ -352,18 +357,18 @@ mod tests {
 
     #[test]
     fn what_waits_for_one_that_never_comes_is_written_at_the_end() {
-        let (desk, _places, path) = desk("rest", true);
+        let (collector, _places, path) = collector("rest", true);
         let input = "{\"prompt\": \"x\"}\n".repeat(3);
         let intake = Intake::new(input.as_bytes(), Defaults::default(), Ids::default());
         for taken in intake.skip(1) {
             let Ok(Taken::Job(job)) = taken else {
                 panic!("{taken:?}")
             };
-            assert!(desk.put(job.number, &done(&job)));
+            assert!(collector.put(job.number, &done(&job)));
         }
         let written = || fs::read_to_string(&path).expect("it is there");
         assert_eq!(written(), "");
-        desk.close();
+        collector.close();
         assert_eq!(written().lines().count(), 2);
         fs::remove_file(&path).expect("it is ours");
     }

@@ -1,4 +1,4 @@
-//! What a cache of either version does without waiting.
+//! What both versions of the cache have, and do without waiting.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::trouble::{Trouble, Use, Watch};
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A store, and what stands around it. A clone shares all of it.
-pub(crate) struct Desk<S: ?Sized> {
+pub(crate) struct Shared<S: ?Sized> {
     pub(crate) store: Arc<S>,
     pub(crate) flights: Arc<Flights>,
     watch: Watch,
@@ -23,9 +23,9 @@ pub(crate) struct Desk<S: ?Sized> {
     started: Instant,
 }
 
-impl<S: ?Sized> Desk<S> {
-    pub(crate) fn new(store: Arc<S>, ttl: Duration) -> Desk<S> {
-        Desk {
+impl<S: ?Sized> Shared<S> {
+    pub(crate) fn new(store: Arc<S>, ttl: Duration) -> Shared<S> {
+        Shared {
             store,
             flights: Arc::default(),
             watch: Watch::default(),
@@ -78,9 +78,9 @@ impl<S: ?Sized> Desk<S> {
 }
 
 // By hand: a derived one would want a store that can be cloned.
-impl<S: ?Sized> Clone for Desk<S> {
-    fn clone(&self) -> Desk<S> {
-        Desk {
+impl<S: ?Sized> Clone for Shared<S> {
+    fn clone(&self) -> Shared<S> {
+        Shared {
             store: self.store.clone(),
             flights: self.flights.clone(),
             watch: self.watch.clone(),
@@ -91,9 +91,9 @@ impl<S: ?Sized> Clone for Desk<S> {
     }
 }
 
-impl<S: ?Sized> fmt::Debug for Desk<S> {
+impl<S: ?Sized> fmt::Debug for Shared<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
+        f.debug_struct("Shared")
             .field("ttl", &self.ttl)
             .field("scope", &self.scope)
             .finish_non_exhaustive()
