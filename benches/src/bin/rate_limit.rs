@@ -108,8 +108,8 @@ fn main() -> ExitCode {
     }
     let guide = once(as_the_guide, load, false, "50ms", 0);
     output.row(&guide.figures("guide/as-written/50ms", Spread::of([guide.share])));
-    // If it kept the limit, the lesson would be wrong.
-    kept &= guide.over > 0;
+    // If it kept the limit, the lesson would be wrong. In a short run it may, by luck.
+    kept &= short || guide.over > 0;
     if check && !kept {
         eprintln!("error: a limit was broken, or less of it was used than required; see above");
         return ExitCode::FAILURE;

@@ -102,8 +102,9 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "\n{table}")?;
     writeln!(
         out,
-        "{DIM}speed-up: against the pattern's first run. share: of the ideal one. peak: the\n\
-         most requests the server had at one time.{DIM:#}"
+        "{DIM}speed-up: against the pattern's first run (no yardstick if it lost answers).\n\
+         share: of the ideal one. peak: the most requests the server had at one time.\n\
+         Timelines: ░ no token yet, █ tokens, or a call answered in one piece.{DIM:#}"
     )?;
     if runs.iter().any(|run| run.window.is_some()) {
         writeln!(
@@ -115,8 +116,8 @@ pub(crate) fn table(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     if runs.iter().any(|run| run.strategy == "threads") {
         writeln!(
             out,
-            "{DIM}Threads and async are level here: what async adds is memory, cancellation and\n\
-             count.{DIM:#}"
+            "{DIM}Threads and async are level here. Async needs less memory a call, can cancel\n\
+             one, and allows more at once.{DIM:#}"
         )?;
     }
     Ok(())

@@ -23,6 +23,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("--latency 7s..12s", "it takes half a minute"),
     ("--release", "it builds everything once more"),
     ("cargo bench", "it measures for five minutes"),
+    (
+        "cargo xtask book",
+        "it installs mdBook; tidy checks what the book is made of",
+    ),
 ];
 
 #[test]

@@ -20,7 +20,8 @@ pub async fn at_once(
     prompts: &[impl AsRef<str>],
     limit: NonZeroUsize,
 ) -> Vec<Item> {
-    // TODO: make a stream of calls of `ask`, buffer it, collect it. Both functions below are for you.
+    // TODO: make a stream of calls of `ask`, run at most `limit` of them at once, and collect the items.
+    // The two functions below are given: use them.
     let asked = prompts.len();
     todo!(
         "ask {} {asked} things, {limit} at a time",

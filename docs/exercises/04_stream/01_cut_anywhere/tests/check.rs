@@ -18,7 +18,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
         .collect()
 }
 
-/// The bytes as text, with dots for what is none.
+/// The bytes as text, with an escape for what is none.
 fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
@@ -28,13 +28,13 @@ fn a_body_in_one_piece_gives_all_its_events() {
     assert_eq!(
         decode([BODY.as_bytes()]),
         EVENTS,
-        "does every whole line go to `take_line`?"
+        "does every whole line go to `take_line`? (The last one ends in CR alone.)"
     );
 }
 
 #[test]
 fn two_pieces_give_the_same_wherever_the_cut_is() {
-    for cut in 0..=BODY.len() {
+    for cut in 1..BODY.len() {
         let (one, two) = BODY.as_bytes().split_at(cut);
         assert_eq!(
             decode([one, two]),
@@ -67,7 +67,7 @@ fn so_do_single_bytes() {
     assert_eq!(
         decode(BODY.as_bytes().chunks(1)),
         EVENTS,
-        "a character of four bytes comes in four pieces: make text of whole lines only"
+        "one byte at a time: a character or a CR LF may be cut, so make text of whole lines only"
     );
 }
 
@@ -94,8 +94,21 @@ fn a_cr_lf_that_is_cut_in_its_middle_is_one_line_end() {
 }
 
 #[test]
+fn an_lf_belongs_to_a_cr_only_right_after_it() {
+    assert_eq!(
+        decode([&b"data: a\rdata: b\n\n"[..]]),
+        ["a\nb"],
+        "a letter between the two: then the LF ends a line of its own"
+    );
+}
+
+#[test]
 fn an_event_without_its_empty_line_does_not_count() {
-    assert_eq!(decode([&b"data: whole\n\ndata: cut\n"[..]]), ["whole"]);
+    assert_eq!(
+        decode([&b"data: whole\n\ndata: cut\n"[..]]),
+        ["whole"],
+        "the body ended before the second event did"
+    );
 }
 
 #[test]

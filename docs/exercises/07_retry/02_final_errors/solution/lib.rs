@@ -162,6 +162,11 @@ impl Attempts<'_> {
     pub fn number(&self) -> u32 {
         self.number
     }
+
+    /// The last pause of the schedule: zero before the first.
+    pub fn previous(&self) -> Duration {
+        self.previous
+    }
 }
 
 /// So many retries, for all callers together. Exercise 07.03 makes a better one.

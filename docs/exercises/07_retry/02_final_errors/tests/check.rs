@@ -32,9 +32,10 @@ fn silent() -> Error {
     }
 }
 
-/// What follows the first attempt, which took 2 s. Chance takes nothing off the pause.
+/// What follows the first attempt, which took 2 s and did not begin at 0. Chance takes nothing off the
+/// pause.
 fn after_first(policy: &Policy, error: &impl Retryable) -> Next {
-    policy.start(s(0)).after(error, s(2), 1.0)
+    policy.start(s(100)).after(error, s(102), 1.0)
 }
 
 #[test]
@@ -120,6 +121,29 @@ fn a_short_retry_after_does_not_shorten_the_schedule() {
 }
 
 #[test]
+fn a_long_retry_after_does_not_lengthen_the_schedule() {
+    let policy = Policy::default();
+    let mut attempts = policy.start(s(0));
+    let next = attempts.after(&refused(429, Some("7"), ""), s(1), 1.0);
+    assert_eq!(next, Next::Wait(s(7)));
+    assert_eq!(
+        attempts.previous(),
+        s(1),
+        "`previous` is the last pause of the schedule, whatever the server has asked for"
+    );
+}
+
+#[test]
+fn a_server_that_asks_for_as_long_as_the_cap_is_asked_again() {
+    let error = refused(429, Some("120"), "");
+    assert_eq!(
+        after_first(&Policy::default(), &error),
+        Next::Wait(s(120)),
+        "the cap is the longest pause that is waited for"
+    );
+}
+
+#[test]
 fn a_server_that_asks_for_too_long_a_pause_is_not_asked_again() {
     let error = refused(429, Some("3600"), "");
     assert_eq!(
@@ -198,16 +222,60 @@ fn nothing_is_spent_on_an_attempt_that_is_not_made() {
     );
 }
 
+/// An error that gives every reason, unless one is taken away.
+struct Worst {
+    retryable: bool,
+    maybe_billed: bool,
+    retry_after: Duration,
+}
+
+impl Retryable for Worst {
+    fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(self.retry_after)
+    }
+
+    fn maybe_billed(&self) -> bool {
+        self.maybe_billed
+    }
+}
+
+/// Everything speaks against another attempt, and then one reason less each time.
 #[test]
-fn what_fails_for_good_is_told_so_though_no_attempt_is_left() {
-    let policy = Policy {
+fn of_several_reasons_the_first_one_of_the_list_is_told() {
+    let mut policy = Policy {
         max_attempts: 1,
+        deadline: Some(s(5)),
+        retry_maybe_billed: false,
+        budget: Some(Arc::new(Budget::new(0))),
         ..Policy::default()
     };
-    let next = after_first(&policy, &refused(401, None, ""));
-    assert_eq!(
-        next,
-        Next::GiveUp(Reason::Permanent),
-        "the first reason of the list that holds"
-    );
+    let mut error = Worst {
+        retryable: false,
+        maybe_billed: true,
+        retry_after: s(3600),
+    };
+    let told = |policy: &Policy, error: &Worst, reason| {
+        assert_eq!(
+            after_first(policy, error),
+            Next::GiveUp(reason),
+            "the order is that of `Reason`"
+        );
+    };
+    told(&policy, &error, Reason::Permanent);
+    error.retryable = true;
+    told(&policy, &error, Reason::MaybeBilled);
+    policy.retry_maybe_billed = true;
+    told(&policy, &error, Reason::NoAttemptsLeft);
+    policy.max_attempts = 2;
+    told(&policy, &error, Reason::AskedTooMuch(s(3600)));
+    error.retry_after = s(7);
+    told(&policy, &error, Reason::PastDeadline(s(7)));
+    policy.deadline = None;
+    told(&policy, &error, Reason::NoBudget);
+    policy.budget = None;
+    assert_eq!(after_first(&policy, &error), Next::Wait(s(7)));
 }
