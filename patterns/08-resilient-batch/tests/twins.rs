@@ -49,10 +49,16 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
 
 /// An answer, which only a client can make.
 static ANSWER: LazyLock<Reply<ChatResponse>> = LazyLock::new(|| {
-    let mock = Mock::start().expect("a free port on 127.0.0.1");
-    let client = SyncClient::new(config(&mock)).expect("a client can be built");
-    let request = ChatRequest::new(ai_core::DEFAULT_MODEL, "Say hello");
-    client.chat(&request).expect("the mock answers")
+    // In a thread of its own, since the first to ask for it may be an async task, where this client
+    // refuses to block.
+    let ask = || {
+        let mock = Mock::start().expect("a free port on 127.0.0.1");
+        let client = SyncClient::new(config(&mock)).expect("a client can be built");
+        let request = ChatRequest::new(ai_core::DEFAULT_MODEL, "Say hello");
+        client.chat(&request).expect("the mock answers")
+    };
+    let answer = std::thread::spawn(ask).join();
+    answer.expect("there is an answer")
 });
 
 fn config(mock: &Mock) -> Config {
