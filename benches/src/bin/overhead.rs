@@ -8,16 +8,13 @@ use std::thread;
 
 use ai_core::{AsyncClient, ChatRequest, SyncClient};
 use benches::{
-    Bare, BareBlocking, Cost, Figure, MockProcess, Output, PROMPT, Spread, Unit, in_pairs, runtime,
-    serve_if_asked,
+    Bare, BareBlocking, Cost, Figure, MockProcess, Output, PROMPT, SLICES, Spread, Unit, in_pairs,
+    of_slices, runtime, serve_if_asked,
 };
 use clap::Parser;
 use futures::future::join_all;
 
 const IN_FLIGHT: usize = 64;
-
-/// The slices of one measurement.
-const SLICES: usize = 20;
 
 /// A call in each slice for each that is in flight.
 const AT_LEAST: i64 = (IN_FLIGHT * SLICES) as i64;
@@ -72,13 +69,8 @@ fn main() {
 }
 
 fn report(output: &mut Output, version: &str, calls: usize, slices: &[(Cost, Cost)]) {
-    let costs: Vec<(Cost, Cost)> = slices
-        .chunks(SLICES)
-        .map(|pair| {
-            let (ours, peer): (Vec<_>, Vec<_>) = pair.iter().copied().unzip();
-            (ours.into_iter().sum(), peer.into_iter().sum())
-        })
-        .collect();
+    let (ours, peer): (Vec<_>, Vec<_>) = slices.iter().copied().unzip();
+    let costs: Vec<_> = of_slices(&ours).into_iter().zip(of_slices(&peer)).collect();
     let micros = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6 / calls as f64;
     let figure = |name: &str, unit, of: &dyn Fn(&(Cost, Cost)) -> f64| {
         let id = format!("overhead/{version}/{name}");

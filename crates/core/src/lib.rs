@@ -14,6 +14,7 @@ mod r#async;
 mod call;
 mod clock;
 mod config;
+mod panics;
 mod sync;
 
 pub use r#async::{AsyncClient, ChatStream as AsyncChatStream};
@@ -22,6 +23,7 @@ pub use clock::{Clock, Part, Signal, SimulatedClock, SystemClock};
 pub use config::{
     CallOptions, Config, DEFAULT_BASE_URL, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, Timeouts,
 };
+pub use panics::panic_message;
 pub use protocol::chat::{ChatRequest, ChatResponse, FinishReason, Message, Tool, ToolCall};
 pub use protocol::embedding::{EmbeddingRequest, EmbeddingResponse};
 pub use protocol::error::{Error, Phase, Refusal};

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use ai_core::Error;
+use ai_core::{Error, panic_message};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -40,16 +40,10 @@ impl Item {
             // and those have been paid for.
             Ok(Err(error)) => Err(Failure::Call(error)),
             // A panic is a bug in one call. It is reported, but it is not the neighbours' bug.
-            Err(panic) => Err(Failure::Panicked(message(&*panic))),
+            Err(panic) => Err(Failure::Panicked(panic_message(&*panic).to_owned())),
         };
         Item { index, result }
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }
 
 /// Puts what arrived in any order into the order of the prompts.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use ai_core::{ChatRequest, ChatResponse, Config, Error, FinishPolicy, Reply};
+use ai_core::{ChatRequest, ChatResponse, Config, Error, FinishPolicy, Reply, panic_message};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -90,16 +90,10 @@ pub(crate) fn sort_out(
     match ended {
         Ok(ended) => (ended.result.map_err(Failure::Call), ended.feedback),
         Err(panic) => (
-            Err(Failure::Panicked(message(&*panic))),
+            Err(Failure::Panicked(panic_message(&*panic).to_owned())),
             Feedback::default(),
         ),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }
 
 /// The request for a prompt.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use ai_core::Error;
+use ai_core::{Error, panic_message};
 use rate_limited_batch::{AcquireError, TooLarge};
 use retry::Retryable;
 
@@ -28,9 +28,7 @@ pub enum Failure {
 impl Failure {
     /// What `catch_unwind` has caught.
     pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Failure::Panicked(text.unwrap_or("no message").to_owned())
+        Failure::Panicked(panic_message(panic).to_owned())
     }
 
     /// Whether another model may do what this one didn't: this one was given up on for a reason that

@@ -9,16 +9,13 @@ use std::process::ExitCode;
 
 use ai_core::{AsyncClient, SyncClient};
 use benches::{
-    Bare, BareBlocking, Cost, Figure, MockProcess, Output, Spread, Unit, measure, runtime,
-    serve_if_asked,
+    Bare, BareBlocking, Cost, Figure, MockProcess, Output, SLICES, Spread, Unit, measure,
+    of_slices, runtime, serve_if_asked,
 };
 use clap::Parser;
 use peers::{AsyncOpenAi, Contestant, Hyper, all_met, ask, at_once, on_threads, turns};
 
 const IN_FLIGHT: usize = 64;
-
-/// The slices of one measurement.
-const SLICES: usize = 20;
 
 /// A call in each slice for each that is in flight.
 const AT_LEAST: i64 = (IN_FLIGHT * SLICES) as i64;
@@ -157,8 +154,7 @@ fn in_turns<const N: usize>(
         }
     }
     for (measured, slices) in measured.iter_mut().zip(&slices) {
-        let runs = slices.chunks(SLICES);
-        measured.costs = runs.map(|run| run.iter().copied().sum()).collect();
+        measured.costs = of_slices(slices);
     }
     measured
 }
