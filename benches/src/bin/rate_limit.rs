@@ -1,8 +1,9 @@
 //! Whether the limiter of pattern 3 keeps a server's limit, and how much of it it uses; and the
 //! guide's beside it. `cargo run --release -p benches --bin rate-limit -- --runs 20 --check`
 //!
-//! 1,500 requests at 600 in any 10 s, 64 at one time, over connections that are not yet open. The
-//! server counts by its own clock and refuses what is over, and its log says what it counted.
+//! 1,500 requests at 600 in any 10 s, 64 at one time, over connections that are not yet open; and a
+//! limit on tokens besides, the same for server and client. The server counts by its own clock and
+//! refuses what is over, and its log says what it counted.
 //!
 //! `--check` fails if the limit was broken or too little of it used. `--short` is for CI: a tenth of
 //! everything, and of the share nothing is required, since it says more of the machine there.
@@ -53,11 +54,48 @@ const SHORT: Load = Load {
 /// The least latency in every case, without which no request can be answered.
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// How it is sent, how long an answer takes, and the least share of the ideal that will do.
-const CASES: [(&str, bool, &str, f64); 3] = [
-    ("window", false, "50ms", 0.96),
-    ("window", false, "50ms..150ms", 0.95),
-    ("paced", true, "50ms", 0.99),
+/// How requests are sent, and what is to come of it.
+struct Case {
+    policy: &'static str,
+    paced: bool,
+    /// How long an answer takes.
+    latency: &'static str,
+    /// The tokens in a window, for each request in it.
+    tokens: u32,
+    /// The least share of the ideal that will do.
+    least: f64,
+}
+
+/// One of these requests costs a client that wants to be sure at most so many tokens: 20 bytes of
+/// prompt, 7 around them, and 512 of answer.
+const AMPLE: u32 = 539;
+
+/// The server counts 521 for it. So tokens are used up before requests, and a client that reserves
+/// fewer than are counted is refused.
+const SCARCE: u32 = 520;
+
+const CASES: [Case; 3] = [
+    Case {
+        policy: "window",
+        paced: false,
+        latency: "50ms",
+        tokens: AMPLE,
+        least: 0.96,
+    },
+    Case {
+        policy: "window",
+        paced: false,
+        latency: "50ms..150ms",
+        tokens: SCARCE,
+        least: 0.95,
+    },
+    Case {
+        policy: "paced",
+        paced: true,
+        latency: "50ms",
+        tokens: AMPLE,
+        least: 0.99,
+    },
 ];
 
 /// Whether the limiter of pattern 3 keeps a server's limit, and how much of it it uses
@@ -94,19 +132,20 @@ fn main() -> ExitCode {
     let mut kept = true;
     // The first case is the second made easier.
     let cases = if short { &CASES[1..] } else { &CASES[..] };
-    for &(policy, paced, latency, least) in cases {
+    for case in cases {
         for (version, run) in VERSIONS {
             let runs = 0..runs;
-            let outcomes: Vec<_> = runs
-                .map(|seed| once(run, load, paced, latency, seed))
-                .collect();
+            let outcomes: Vec<_> = runs.map(|seed| once(run, load, case, seed)).collect();
             let sum = Outcome::sum(&outcomes);
             let share = Spread::of(outcomes.iter().map(|outcome| outcome.share));
-            kept &= sum.is_clean() && (short || share.median >= least);
+            kept &= sum.is_clean() && (short || share.median >= case.least);
+            let Case {
+                policy, latency, ..
+            } = case;
             output.row(&sum.figures(&format!("{version}/{policy}/{latency}"), share));
         }
     }
-    let guide = once(as_the_guide, load, false, "50ms", 0);
+    let guide = once(as_the_guide, load, &CASES[0], 0);
     output.row(&guide.figures("guide/as-written/50ms", Spread::of([guide.share])));
     // If it kept the limit, the lesson would be wrong. In a short run it may, by luck.
     kept &= short || guide.over > 0;
@@ -120,6 +159,7 @@ fn main() -> ExitCode {
 /// What one run, or several, came to.
 #[derive(Default)]
 struct Outcome {
+    runs: usize,
     /// Requests that arrived, and the most of them in one window.
     arrived: usize,
     fullest: usize,
@@ -139,6 +179,7 @@ impl Outcome {
         outcomes
             .iter()
             .fold(Outcome::default(), |sum, one| Outcome {
+                runs: sum.runs + one.runs,
                 arrived: sum.arrived + one.arrived,
                 fullest: sum.fullest.max(one.fullest),
                 over: sum.over + one.over,
@@ -152,10 +193,11 @@ impl Outcome {
         self.over == 0 && self.refused == 0 && self.failed == 0
     }
 
-    fn figures(&self, case: &str, share: Spread) -> [Figure; 6] {
+    fn figures(&self, case: &str, share: Spread) -> [Figure; 7] {
         let id = |name: &str| format!("rate-limit/{case}/{name}");
         let count = |name, count| Figure::one(id(name), Unit::Count, count as f64);
         [
+            count("runs", self.runs),
             count("runs-over", self.over),
             count("fullest-window", self.fullest),
             count("requests", self.arrived),
@@ -168,11 +210,13 @@ impl Outcome {
 }
 
 /// One run, with a server and connections of its own.
-fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outcome {
+fn once(run: Version, load: Load, case: &Case, seed: u64) -> Outcome {
     let mock = MockProcess::start().expect("the server starts");
+    let tokens = load.requests * case.tokens;
     let settings = json!({
-        "latency": latency,
+        "latency": case.latency,
         "rpm": load.requests,
+        "tpm": tokens,
         "window": format!("{}s", load.window.as_secs_f64()),
         "seed": seed,
     });
@@ -181,7 +225,8 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
     let config = mock.config();
     let limits = Limits {
         concurrency: load.at_once,
-        paced,
+        tokens: Some(tokens.into()),
+        paced: case.paced,
         ..Limits::new(load.requests, load.window)
     };
     let prompts: Vec<_> = (0..load.prompts)
@@ -189,10 +234,10 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
         .collect();
     let (failed, took) = run(config, limits, &prompts);
     let log = mock.log().expect("the server tells its log");
-    let ideal = match paced {
+    let ideal = match case.paced {
         // The last one of evenly spaced requests begins after all the intervals before it.
         true => load.window / load.requests * (load.prompts - 1) + LATENCY,
-        // Two windows are full, and the third is begun.
+        // Two windows are full, and the third is begun; also where tokens fill them.
         false => load.window * (load.prompts / load.requests) + LATENCY,
     };
     let fullest = fullest_window(log.iter().map(Seen::arrived), load.window);
@@ -203,6 +248,7 @@ fn once(run: Version, load: Load, paced: bool, latency: &str, seed: u64) -> Outc
     };
     let answered = with(200) as f64 / f64::from(load.prompts);
     Outcome {
+        runs: 1,
         arrived: log.len(),
         fullest,
         over: usize::from(fullest > load.requests as usize),

@@ -101,12 +101,16 @@ pub(crate) fn request(config: &Config, prompt: &str) -> ChatRequest {
     ChatRequest::new(&config.model, prompt).max_tokens(MAX_TOKENS)
 }
 
-/// The most tokens that the request for this prompt should cost.
+/// The most tokens that the request for this prompt can cost.
 ///
-/// Four characters a token is OpenAI's rule of thumb for English. Other languages need more: if
-/// tokens are your bottleneck, count with the model's own tokenizer.
+/// Tokenizers join bytes, so no text has more tokens than bytes. OpenAI's rule of thumb, four
+/// characters a token, is an average of English: short words, signs and Chinese break it, and then a
+/// server whose limit is the same refuses. Beside the room for an answer the prompt is little. If it
+/// is not with you, count with the model's own tokenizer.
 pub(crate) fn most_tokens(prompt: &str) -> u64 {
-    (prompt.chars().count() as u64).div_ceil(4) + u64::from(MAX_TOKENS)
+    /// What the chat format adds: four tokens for a message and its role, three before the answer.
+    const FRAME: u64 = 7;
+    prompt.len() as u64 + FRAME + u64::from(MAX_TOKENS)
 }
 
 /// Puts what arrived in any order into the order of its numbers.

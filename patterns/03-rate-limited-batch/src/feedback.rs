@@ -15,7 +15,7 @@ pub struct Feedback {
     pub requests_left: Option<Left>,
     /// What is left of the tokens (`x-ratelimit-remaining-tokens`, `-reset-tokens`).
     pub tokens_left: Option<Left>,
-    /// How long no request may go (429 with `Retry-After`).
+    /// How long no request may go (429, with or without `Retry-After`).
     pub pause: Option<Duration>,
     /// Nothing was sent, so the server has counted nothing.
     pub unsent: bool,
@@ -30,8 +30,12 @@ pub struct Left {
     pub reset: Duration,
 }
 
-/// The longest pause that a server is obeyed in. A window that is full is empty again after one
-/// window: one garbled header that says "in a day" must not silence the program for that day.
+/// The pause after a 429 that does not say how long, as a gateway's page of HTML does not. Without one
+/// all that wait would follow it, into the same refusal.
+const UNSAID_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause in which a server is obeyed, unless its window is longer. What was full is empty
+/// again after a window: one garbled header that says "in a day" must not silence the program for it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 impl Feedback {
@@ -58,11 +62,16 @@ impl Feedback {
         };
         // An exhausted quota is a 429 as well, but waiting does not help against it.
         let limited = matches!(error, Error::RateLimited(_));
-        let pause = refusal.retry_after.filter(|_| limited);
+        let pause = refusal.retry_after.unwrap_or(UNSAID_PAUSE);
         Feedback {
-            pause: pause.map(|time| time.min(LONGEST_PAUSE)),
+            pause: limited.then_some(pause),
             ..Feedback::of_reply(&refusal.headers, None)
         }
+    }
+
+    /// The pause to keep, if the window is so long.
+    pub(crate) fn pause_in(&self, window: Duration) -> Option<Duration> {
+        self.pause.map(|pause| pause.min(window.max(LONGEST_PAUSE)))
     }
 }
 

@@ -85,8 +85,8 @@ impl Limiter {
         let limiter = self;
         let permit = Permit { limiter, ticket };
         loop {
-            let now = self.now();
-            let wake = match self.poll(ticket, now) {
+            let (admission, now) = self.poll(ticket);
+            let wake = match admission {
                 Admission::Go => return Ok(permit),
                 Admission::Closed => return Err(AcquireError::Closed),
                 _ if deadline.is_some_and(|deadline| deadline <= now) => {
@@ -133,14 +133,17 @@ impl Limiter {
         in_order(arrivals.collect().await)
     }
 
-    fn poll(&self, ticket: Ticket, now: Duration) -> Admission {
+    /// Asks whether it is this ticket's turn, and says at what time it asked.
+    fn poll(&self, ticket: Ticket) -> (Admission, Duration) {
         let mut queue = lock(&self.queue);
+        // Read under the lock, here and below: the window must not see the time go backwards.
+        let now = self.now();
         let admission = queue.window.poll(ticket, now);
         if admission == Admission::Go {
             queue.bells.remove(&ticket);
             self.ring(queue);
         }
-        admission
+        (admission, now)
     }
 
     /// Wakes the caller that is first in the queue now, if there is anything to wake up for.
@@ -164,17 +167,15 @@ impl Permit<'_> {
     /// The answer has begun, so the server has counted the request. A caller that reads a stream
     /// says so at its head, and the slot expires the sooner.
     pub fn seen(&self) {
-        let now = self.limiter.now();
         let mut queue = lock(&self.limiter.queue);
-        queue.window.seen(self.ticket, now);
+        queue.window.seen(self.ticket, self.limiter.now());
         self.limiter.ring(queue);
     }
 
     /// Says how the call ended. The limiter learns from it.
     pub fn finish(self, feedback: &Feedback) {
-        let now = self.limiter.now();
         let window = &mut lock(&self.limiter.queue).window;
-        window.finished(self.ticket, feedback, now);
+        window.finished(self.ticket, feedback, self.limiter.now());
     }
 
     /// Not a byte of the request was sent. That gives back at once all that it took, but for its

@@ -34,6 +34,6 @@ impl Pace {
         // The time that was due, not `now`, or lateness would add up. And at most one interval ago,
         // or all that was missed would be made up for at once.
         let longest_ago = now.saturating_sub(self.interval.max(GRAIN));
-        self.next = self.next.max(longest_ago) + self.interval;
+        self.next = self.next.max(longest_ago).saturating_add(self.interval);
     }
 }

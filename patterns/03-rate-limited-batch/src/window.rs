@@ -161,7 +161,8 @@ impl Window {
         }
         self.occupy(ticket, Cost::of(tokens));
         if let Some(margin) = self.limits.margin {
-            self.expire_at(ticket, now + self.limits.length + margin);
+            let length = self.limits.length.saturating_add(margin);
+            self.expire_at(ticket, now.saturating_add(length));
         }
     }
 
@@ -180,7 +181,8 @@ impl Window {
     /// There is evidence that the server has counted the request: the head of its answer, or a
     /// failure. Its slot expires a window later. Only the first evidence counts.
     pub fn seen(&mut self, ticket: Ticket, now: Duration) {
-        self.expire_at(ticket, now + self.limits.length);
+        // It may be as long as can be said, a budget for ever: then its slots never expire.
+        self.expire_at(ticket, now.saturating_add(self.limits.length));
     }
 
     fn expire_at(&mut self, ticket: Ticket, time: Duration) {
@@ -217,17 +219,14 @@ impl Window {
     /// It counts downward only. If more is left, some of our requests are still on their way, or a
     /// reservation was more than the server counted.
     fn learn(&mut self, freed_at_sending: Cost, feedback: &Feedback, now: Duration) {
-        if let Some(pause) = feedback.pause {
+        if let Some(pause) = feedback.pause_in(self.limits.length) {
             self.paused_until = self.paused_until.max(now.saturating_add(pause));
         }
         // The server has counted at some time during the call. So all that was in use at any time
         // during it is ours, and not only what is in use now. Otherwise what was given back during a
         // long call would seem to be taken by others.
         let ours = self.used + (self.freed - freed_at_sending);
-        let others = |limit: u64, remaining, ours| {
-            let used = limit.saturating_sub(remaining);
-            used.saturating_sub(ours)
-        };
+        let others = |limit: u64, left, ours| limit.saturating_sub(left).saturating_sub(ours);
         if let Some(left) = feedback.requests_left {
             let requests = others(self.limits.requests.into(), left.remaining, ours.requests);
             self.taken_by_others(Cost::requests(requests), left.reset, now);
@@ -242,7 +241,7 @@ impl Window {
         if cost != Cost::default() {
             let ticket = self.ticket();
             self.occupy(ticket, cost);
-            self.expire_at(ticket, now + reset.min(self.limits.length));
+            self.expire_at(ticket, now.saturating_add(reset.min(self.limits.length)));
         }
     }
 

@@ -6,19 +6,22 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ai_core::{
-    AsyncClient, CallOptions, Clock, Config, Error, FinishPolicy, SimulatedClock, SyncClient,
+    AsyncClient, CallOptions, Clock, Config, Error, FinishPolicy, Phase, SimulatedClock, SyncClient,
 };
-use ai_mock::{Latency, Mock, Quota, Script};
+use ai_mock::{Failure as Fault, Latency, Mock, Quota, Script};
 use demo::fullest_window;
 use futures::future::join_all;
+use http::HeaderMap;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use rate_limited_batch::*;
 
 #[path = "../examples/as_written.rs"]
@@ -30,6 +33,9 @@ mod long_answers;
 
 /// How long a test waits for what must happen, before it fails. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The tokens reserved for one of the first ten topics: a token a byte, and what stands around it.
+const RESERVED: u32 = "Summarize topic 0".len() as u32 + 7 + MAX_TOKENS;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -62,10 +68,12 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
 
 // Both drivers in virtual time: minutes take milliseconds.
 
-/// Both versions: from limits, prompts, the time a call takes and how it ends to the items, the
+/// Both versions: from limits, prompts, the time each call takes and how it ends to the items, the
 /// times of sending, and the time that the whole batch took.
 type Version =
-    fn(Limits, &[String], Duration, fn(&str) -> Ended) -> (Batch, Vec<Duration>, Duration);
+    fn(Limits, &[String], Latencies, fn(&str) -> Ended) -> (Batch, Vec<Duration>, Duration);
+
+type Latencies = fn(prompt: &str) -> Duration;
 
 const VERSIONS: [(&str, Version); 2] = [
     ("sync", |limits, prompts, latency, end| {
@@ -74,7 +82,7 @@ const VERSIONS: [(&str, Version); 2] = [
         let sent = Mutex::default();
         let batch = process_batch(&limiter, prompts, |prompt| {
             record(&sent, clock.now());
-            clock.sleep(latency);
+            clock.sleep(latency(prompt));
             end(prompt)
         });
         (
@@ -90,7 +98,7 @@ const VERSIONS: [(&str, Version); 2] = [
             let sent = Mutex::default();
             let batch = process_batch_async(&limiter, prompts, async |prompt| {
                 record(&sent, start.elapsed());
-                tokio::time::sleep(latency).await;
+                tokio::time::sleep(latency(prompt)).await;
                 end(prompt)
             });
             let batch = batch.await;
@@ -117,7 +125,12 @@ fn answer(prompt: &str) -> Ended {
 #[test]
 fn the_guides_hundred_prompts_take_a_minute_and_their_latencies_in_virtual_time() {
     for (version, run) in VERSIONS {
-        let (batch, sent, took) = run(Limits::new(60, secs(60)), &topics(), secs(3), answer);
+        let started = Instant::now();
+        let (batch, sent, took) = run(Limits::new(60, secs(60)), &topics(), |_| secs(3), answer);
+        assert!(
+            started.elapsed() < secs(5),
+            "{version}: virtual time is not waited for"
+        );
         assert_eq!(batch.to_string(), "Processed 100/100 prompts successfully");
         let prompts: Vec<_> = batch.items.iter().map(|item| item.prompt.clone()).collect();
         assert_eq!(prompts, topics(), "{version}");
@@ -153,13 +166,47 @@ fn the_guides_hundred_prompts_take_a_minute_and_their_latencies_in_virtual_time(
 }
 
 #[test]
+fn the_items_are_in_the_order_of_the_prompts_whoever_is_answered_last() {
+    let first_is_slowest: Latencies = |prompt| match prompt {
+        "Summarize topic 0" => secs(30),
+        _ => secs(1),
+    };
+    for (version, run) in VERSIONS {
+        let (batch, ..) = run(
+            Limits::new(60, secs(60)),
+            &topics(),
+            first_is_slowest,
+            answer,
+        );
+        let items = batch.items.iter();
+        let prompts: Vec<_> = items.map(|item| item.prompt.clone()).collect();
+        assert_eq!(prompts, topics(), "{version}");
+    }
+}
+
+#[test]
+fn a_budget_for_ever_is_used_up_once() {
+    for margin in [None, Some(secs(2))] {
+        let limits = Limits {
+            margin,
+            ..Limits::new(3, Duration::MAX)
+        };
+        for (version, run) in VERSIONS {
+            let (batch, _, took) = run(limits, &topics()[..3], |_| secs(1), answer);
+            assert_eq!(batch.successful(), 3, "{version}");
+            assert!(about(took, secs(1)), "{version}: {took:?}");
+        }
+    }
+}
+
+#[test]
 fn paced_one_goes_each_second() {
     let limits = Limits {
         paced: true,
         ..Limits::new(60, secs(60))
     };
     for (version, run) in VERSIONS {
-        let (_, sent, _) = run(limits, &topics()[..50], ms(100), answer);
+        let (_, sent, _) = run(limits, &topics()[..50], |_| ms(100), answer);
         for (second, at) in (0..).zip(&sent) {
             let late = at.checked_sub(secs(second)).expect("none goes too early");
             assert!(late < ms(5), "{version}: {second} at {at:?}");
@@ -172,18 +219,18 @@ fn paced_one_goes_each_second() {
 fn tokens_are_a_budget_of_their_own() {
     // Room for two requests, by their tokens.
     let limits = Limits {
-        tokens: Some(2 * (u64::from(MAX_TOKENS) + 5)),
+        tokens: Some(2 * u64::from(RESERVED)),
         ..Limits::new(60, secs(60))
     };
     for (version, run) in VERSIONS {
-        let (_, sent, _) = run(limits, &topics()[..6], secs(1), answer);
+        let (_, sent, _) = run(limits, &topics()[..6], |_| secs(1), answer);
         assert_eq!(fullest_window(sent, secs(60)), 2, "{version}");
 
         let none = Limits {
-            tokens: Some(u64::from(MAX_TOKENS)),
+            tokens: Some(u64::from(RESERVED) - 1),
             ..limits
         };
-        let (batch, sent, took) = run(none, &topics()[..6], secs(1), answer);
+        let (batch, sent, took) = run(none, &topics()[..6], |_| secs(1), answer);
         assert!(sent.is_empty() && took < ms(5), "{version}: {took:?}");
         let failed = |item: &Item| matches!(item.result, Err(Failure::Acquire(_)));
         assert!(batch.items.iter().all(failed), "{version}");
@@ -201,7 +248,7 @@ fn a_call_that_panics_fails_alone_and_counts() {
         answer(prompt)
     };
     for (version, run) in VERSIONS {
-        let (batch, sent, _) = run(limits, &topics()[..4], secs(1), first_panics);
+        let (batch, sent, _) = run(limits, &topics()[..4], |_| secs(1), first_panics);
         let [first, others @ ..] = &batch.items[..] else {
             panic!("{version}: no items");
         };
@@ -245,10 +292,29 @@ fn a_call_that_sent_nothing_costs_nothing() {
     }
     let refused: fn(&str) -> Ended = |_| failed(Error::Connect("refused".into()));
     let invalid: fn(&str) -> Ended = |_| failed(Error::Config("no such header".into()));
-    let broken: fn(&str) -> Ended = |_| failed(Error::Truncated);
+    let broken: fn(&str) -> Ended = |_| {
+        failed(Error::Interrupted {
+            phase: Phase::Head,
+            message: "reset".into(),
+        })
+    };
+    let silent: fn(&str) -> Ended = |_| {
+        failed(Error::Silent {
+            phase: Phase::Head,
+            limit: ms(10),
+        })
+    };
+    let cut: fn(&str) -> Ended = |_| failed(Error::Truncated);
     for (version, run) in VERSIONS {
-        for (end, least) in [(refused, secs(0)), (invalid, secs(0)), (broken, secs(120))] {
-            let (batch, sent, took) = run(limits, &topics()[..6], ms(10), end);
+        for (end, least) in [
+            (refused, secs(0)),
+            (invalid, secs(0)),
+            // What has been sent has been counted, however little came of it.
+            (broken, secs(120)),
+            (silent, secs(120)),
+            (cut, secs(120)),
+        ] {
+            let (batch, sent, took) = run(limits, &topics()[..6], |_| ms(10), end);
             assert_eq!((batch.successful(), sent.len()), (0, 6), "{version}");
             assert!(about(took, least), "{version}: {took:?}, {batch:?}");
         }
@@ -368,7 +434,6 @@ fn a_thousand_that_wait_are_served_in_their_order_and_woken_when_it_is_their_tur
         // Each asks when it comes, as the new head of the queue, and when the time has come that it
         // was told then. No other caller is woken.
         let polls = polls.into_inner();
-        eprintln!("{polls}");
         assert!(polls <= 3 * 1000, "{polls} polls");
     });
 }
@@ -651,6 +716,40 @@ fn a_batch_whose_limiter_closes_returns_an_item_for_each_prompt() {
     assert_eq!(closed(batch), 90);
 }
 
+#[test]
+fn a_429_stops_everybody_also_where_it_does_not_say_for_how_long() {
+    let refused = |retry_after: Option<&str>| {
+        let headers = retry_after.map(|time| {
+            let time = time.parse().expect("a value");
+            (http::header::RETRY_AFTER, time)
+        });
+        let page = b"<html>Too many requests</html>";
+        Feedback::of_error(&Error::from_response(
+            429,
+            &HeaderMap::from_iter(headers),
+            page,
+        ))
+    };
+    for (retry_after, pause) in [
+        (Some("7"), secs(7)),
+        (Some("86400"), secs(120)),
+        (None, secs(1)),
+    ] {
+        let mut callers = [0, 500, 1100, 1200, 1300].map(|comes| Caller::at(ms(comes), secs(1)));
+        callers[0].feedback = refused(retry_after);
+        for (version, run) in QUEUES {
+            let (fates, _) = run(Limits::new(60, secs(60)), &callers, None);
+            let times = [secs(0), ms(500)].into_iter().chain([secs(1) + pause; 3]);
+            for (fate, time) in fates.iter().zip(times) {
+                assert!(
+                    matches!(fate, Ok((sent, _)) if about(*sent, time)),
+                    "{version}, {retry_after:?}: {fates:?}"
+                );
+            }
+        }
+    }
+}
+
 fn callers() -> impl Strategy<Value = Vec<(Caller, f64)>> {
     let caller = (
         (0..40_u64, 1..50_u64),
@@ -688,34 +787,48 @@ fn callers() -> impl Strategy<Value = Vec<(Caller, f64)>> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn both_limiters_keep_the_limit_serve_in_order_and_lose_nobody(
-        callers in callers(),
-        limits in (1..6_u32, 50..120_u64, 1..6_usize),
-        [paced, trued_up, has_margin] in any::<[bool; 3]>(),
-    ) {
-        let (requests, tokens, concurrency) = limits;
-        let limits = Limits {
+fn limits() -> impl Strategy<Value = Limits> {
+    let limits = (1..6_u32, 50..120_u64, 1..6_usize, any::<[bool; 3]>());
+    limits.prop_map(
+        |(requests, tokens, concurrency, [paced, trued_up, has_margin])| Limits {
             tokens: Some(tokens),
             concurrency: at_once(concurrency),
             margin: has_margin.then_some(secs(6)),
             paced,
             trued_up,
             ..Limits::new(requests, secs(10))
-        };
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn both_limiters_keep_the_limit_serve_in_order_and_lose_nobody(
+        callers in callers(),
+        limits in limits(),
+    ) {
+        let Limits { requests, tokens, concurrency, paced, trued_up, .. } = limits;
+        let tokens = tokens.expect("they are limited");
         let (callers, counts): (Vec<Caller>, Vec<f64>) = callers.into_iter().unzip();
         for (version, run) in QUEUES {
             let (fates, more) = run(limits, &callers, None);
             let mut server = Vec::new();
             let mut last = Duration::ZERO;
+            let pauses = callers.iter().zip(&fates).filter_map(|(caller, fate)| {
+                let (_, ended) = (*fate).ok()?;
+                Some((ended, ended + caller.feedback.pause?))
+            });
+            let pauses: Vec<_> = pauses.collect();
             for ((caller, counted), fate) in callers.iter().zip(&counts).zip(&fates) {
                 match fate {
                     Ok((sent, ended)) => {
                         prop_assert!(*sent >= last, "{version}: not in order: {fates:?}");
                         last = *sent;
+                        // In the instant in which a pause is told of, either may be first.
+                        let in_a_pause = pauses.iter().any(|(told, end)| told < sent && sent < end);
+                        prop_assert!(!in_a_pause, "{version}: sent in a pause: {fates:?}");
                         let at = *sent + (*ended - *sent).mul_f64(*counted);
                         let refunded = trued_up.then_some((*ended, caller.feedback.tokens));
                         server.push((at.min(*ended), caller.tokens, refunded));
@@ -741,9 +854,135 @@ proptest! {
             }
             // Paced, one goes that is due, and one to make up for.
             let most = if paced { 2 } else { usize::MAX };
-            let goes = most.min(concurrency).min(requests as usize);
+            let goes = most.min(concurrency.get()).min(requests as usize);
             prop_assert_eq!(more, goes, "{}: slots are left behind", version);
         }
+    }
+}
+
+#[test]
+fn each_caller_has_the_same_fate_in_both_versions() {
+    // The same cases each time: where two things happen in one instant, either may be first.
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..48 {
+        let case = (limits(), callers()).new_tree(&mut runner);
+        let (limits, callers) = case.expect("nothing is filtered out").current();
+        let callers: Vec<_> = callers.into_iter().map(|(caller, _)| caller).collect();
+        let [sync, awaited] = QUEUES.map(|(_, run)| run(limits, &callers, None).0);
+        for (sync, awaited) in sync.into_iter().zip(awaited) {
+            let same = match (sync, awaited) {
+                (Ok(sync), Ok(awaited)) => about(awaited.0, sync.0) && about(awaited.1, sync.1),
+                (Err(sync), Err(awaited)) => sync.0 == awaited.0 && about(awaited.1, sync.1),
+                _ => false,
+            };
+            assert!(same, "{limits:?}, {callers:?}: {sync:?}, but {awaited:?}");
+        }
+    }
+}
+
+// Both limiters by hand, with real threads: what one at a time can't show.
+
+/// Callers on one limiter, and how often each of them calls. Many, and the window opens again and
+/// again; or a few, and it never closes: then the one that waits for a place is woken by a call that
+/// ends, maybe just when it falls asleep.
+fn crowds(many: usize, rounds: usize, few: usize) -> [(Limits, usize, usize); 2] {
+    let three_at_once = Limits {
+        concurrency: at_once(3),
+        ..Limits::new(u32::MAX, ms(1))
+    };
+    [
+        (Limits::new(20, ms(20)), many, rounds),
+        (three_at_once, few, 5000),
+    ]
+}
+
+/// Fails where it would hang for ever.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || done.send(work()));
+    let made = wait.recv_timeout(PATIENCE);
+    made.expect("it neither hangs nor panics")
+}
+
+#[test]
+fn of_tasks_that_run_in_parallel_none_is_lost_also_when_others_are_aborted() {
+    for (limits, callers, rounds) in crowds(500, 1, 6) {
+        let sent = in_time(move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(4).enable_time().build();
+            let work = async {
+                let start = Instant::now();
+                let limiter = Arc::new(AsyncLimiter::new(limits));
+                let sent = Arc::new(Mutex::default());
+                let tasks = (0..callers).map(|_| {
+                    let (limiter, sent) = (limiter.clone(), sent.clone());
+                    tokio::spawn(async move {
+                        for _ in 0..rounds {
+                            let permit = limiter.acquire(0).await.expect("it fits");
+                            record(&sent, start.elapsed());
+                            tokio::task::yield_now().await;
+                            permit.finish(&Feedback::default());
+                        }
+                    })
+                });
+                let tasks: Vec<_> = tasks.collect();
+                for task in tasks.iter().step_by(3) {
+                    tokio::task::yield_now().await;
+                    task.abort();
+                }
+                for (number, task) in tasks.into_iter().enumerate() {
+                    assert!(task.await.is_ok() || number % 3 == 0, "a bug");
+                }
+                let mut places = Vec::new();
+                for _ in 0..limits.concurrency.get() {
+                    let place = limiter.acquire_within(0, PATIENCE).await;
+                    places.push(place.expect("no place is left behind"));
+                }
+                std::mem::take(&mut *sent.lock().expect("nobody panics"))
+            };
+            runtime.expect("a runtime can be built").block_on(work)
+        });
+        let fullest = fullest_window(sent, limits.length);
+        assert!(fullest <= limits.requests as usize, "{fullest}");
+    }
+}
+
+#[test]
+fn of_threads_none_is_lost_also_when_others_lose_patience() {
+    for (limits, callers, rounds) in crowds(32, 20, 4) {
+        let sent = in_time(move || {
+            let start = Instant::now();
+            let limiter = Limiter::new(limits);
+            let sent = Mutex::default();
+            let call = |number| {
+                for round in 0..rounds {
+                    let permit = match (number + round) % 3 {
+                        0 => limiter.acquire_within(0, ms(1)),
+                        _ => limiter.acquire(0),
+                    };
+                    match permit {
+                        Ok(permit) => {
+                            record(&sent, start.elapsed());
+                            thread::yield_now();
+                            permit.finish(&Feedback::default());
+                        }
+                        Err(error) => assert_eq!(error, AcquireError::Elapsed),
+                    }
+                }
+            };
+            thread::scope(|scope| {
+                for number in 0..callers {
+                    let call = &call;
+                    scope.spawn(move || call(number));
+                }
+            });
+            let places = (0..limits.concurrency.get()).map(|_| limiter.acquire_within(0, PATIENCE));
+            let places: Result<Vec<_>, _> = places.collect();
+            places.expect("no place is left behind");
+            sent.into_inner().expect("nobody panics")
+        });
+        let fullest = fullest_window(sent, limits.length);
+        assert!(fullest <= limits.requests as usize, "{fullest}");
     }
 }
 
@@ -867,20 +1106,24 @@ fn async_client(mock: &Mock) -> AsyncClient {
     AsyncClient::new(config(mock)).expect("a client can be built")
 }
 
-/// What both versions make of a server: the texts or kinds of error, and what the server was asked.
-fn observe(start: impl Fn() -> Mock, limits: Limits, prompts: &[String]) -> [Observed; 2] {
+/// A batch by both versions, each with a server of its own.
+fn process(start: impl Fn() -> Mock, limits: Limits, prompts: &[String]) -> [(Batch, Mock); 2] {
     let sync = start();
     let client = sync_client(&sync);
     let limiter = Limiter::new(limits);
-    let batch = process_batch(&limiter, prompts, |prompt| ask(&client, prompt));
-    let first = Observed::new(batch, &sync);
+    let first = process_batch(&limiter, prompts, |prompt| ask(&client, prompt));
     let awaited = start();
-    let batch = block_on(async {
+    let second = block_on(async {
         let client = async_client(&awaited);
         let limiter = AsyncLimiter::new(limits);
         process_batch_async(&limiter, prompts, |prompt| ask_async(&client, prompt)).await
     });
-    [first, Observed::new(batch, &awaited)]
+    [(first, sync), (second, awaited)]
+}
+
+/// What both versions make of a server: the texts or kinds of error, and what the server was asked.
+fn observe(start: impl Fn() -> Mock, limits: Limits, prompts: &[String]) -> [Observed; 2] {
+    process(start, limits, prompts).map(|(batch, mock)| Observed::new(batch, &mock))
 }
 
 #[derive(Debug, PartialEq)]
@@ -909,25 +1152,39 @@ impl Observed {
 #[test]
 fn a_server_with_a_true_quota_refuses_neither_version_anything() {
     let window = ms(400);
-    let start = || {
-        let quota = Quota {
-            requests: Some(20),
-            tokens: None,
-            window,
-        };
-        let latency: Latency = "1ms..20ms".parse().expect("it is a latency");
-        let mock = Mock::builder().latency(latency).quota(quota);
-        mock.start().expect("a free port on 127.0.0.1")
+    let requests = Quota {
+        requests: Some(20),
+        tokens: None,
+        window,
     };
-    for paced in [false, true] {
-        let limits = Limits {
-            paced,
-            ..Limits::new(20, window)
+    let tokens = |tokens| Quota {
+        requests: None,
+        tokens: Some(tokens),
+        window,
+    };
+    let signs = ["?".repeat(400), "?".repeat(399), "?".repeat(398)];
+    for (quota, paced, prompts) in [
+        (requests, false, &topics()[..45]),
+        (requests, true, &topics()[..45]),
+        // Four letters a token would make it 517 for each topic, and the server counts 521.
+        (tokens(20 * 517), false, &topics()[..45]),
+        // Two of three, when a token is a sign.
+        (tokens(2 * (400 + 7 + MAX_TOKENS)), false, &signs),
+    ] {
+        let start = || {
+            let latency: Latency = "1ms..20ms".parse().expect("it is a latency");
+            let mock = Mock::builder().latency(latency).quota(quota);
+            mock.start().expect("a free port on 127.0.0.1")
         };
-        let [sync, awaited] = observe(start, limits, &topics()[..45]);
+        let limits = Limits {
+            tokens: quota.tokens.map(u64::from),
+            paced,
+            ..Limits::new(quota.requests.unwrap_or(60), window)
+        };
+        let [sync, awaited] = observe(start, limits, prompts);
         assert_eq!(sync, awaited);
         assert!(sync.results.iter().all(Result::is_ok), "{sync:?}");
-        assert_eq!(sync.traffic.len(), 45, "none was asked twice");
+        assert_eq!(sync.traffic.len(), prompts.len(), "none was asked twice");
     }
 }
 
@@ -955,27 +1212,31 @@ fn a_failure_stays_with_its_prompt_and_counts() {
 
 #[test]
 fn a_429_with_retry_after_stops_everybody_for_so_long() {
-    // The server allows one a second; we believe it allows 60.
-    let quota = Quota {
-        requests: Some(1),
-        tokens: None,
-        window: secs(1),
+    // To the mock equal prompts are attempts of one piece of work. Its 429 asks for a second.
+    let start = || {
+        let mock = Mock::builder().fail_first(1, Fault::Status(429));
+        mock.start().expect("a free port on 127.0.0.1")
     };
-    let mock = Mock::builder().quota(quota).start().expect("a free port");
-    let client = sync_client(&mock);
-    let limiter = Limiter::new(Limits::new(60, secs(60)));
-    // Straight through the slot: the first answer's headers would stop the second one as well.
-    let first = client.generate_text("Hello").expect("the first one fits");
-    assert!(!first.is_empty());
-    let single = || process_single(&limiter, "Hello", |prompt| ask(&client, prompt));
-    let refused = single();
-    assert!(
-        matches!(refused.result, Err(Failure::Call(Error::RateLimited(_)))),
-        "{refused:?}"
-    );
-    let next = single();
-    assert!(next.result.is_ok(), "{next:?}");
-    assert_eq!(mock.log().len(), 3, "nothing was asked during the pause");
+    let limits = Limits {
+        concurrency: at_once(1),
+        ..Limits::new(60, secs(60))
+    };
+    let prompts = [(); 3].map(|()| "Hello".to_owned());
+    for (batch, mock) in process(start, limits, &prompts) {
+        let results = batch.items.iter().map(|item| &item.result);
+        let [refused, others @ ..] = &results.collect::<Vec<_>>()[..] else {
+            panic!("no items");
+        };
+        assert!(
+            matches!(refused, Err(Failure::Call(Error::RateLimited(_)))),
+            "{refused:?}"
+        );
+        assert!(others.iter().all(|result| result.is_ok()), "{others:?}");
+        let log = mock.log();
+        let pause_ends = log[0].arrived + secs(1);
+        let later = log[1..].iter().filter(|entry| entry.arrived >= pause_ends);
+        assert_eq!((log.len(), later.count()), (3, 2));
+    }
 }
 
 #[test]
@@ -988,7 +1249,7 @@ fn the_headers_of_an_answer_tell_that_others_use_the_account() {
     };
     let tokens = Quota {
         requests: None,
-        tokens: Some(2 * (MAX_TOKENS + 5)),
+        tokens: Some(2 * RESERVED),
         window,
     };
     for (quota, script) in [

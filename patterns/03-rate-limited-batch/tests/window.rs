@@ -262,10 +262,19 @@ proptest! {
         // Nothing is left behind: after a window as many go at once as in the beginning.
         let later = ms(now.max(paused_until) + 200);
         let goes = if paced { 1 } else { concurrency.min(most_requests as usize) };
+        let mut last = Vec::new();
         for _ in 0..goes {
             let ticket = windows.both(|window| window.enter(0)).expect("it fits");
             prop_assert_eq!(windows.both(|window| window.poll(ticket, later)), Admission::Go);
+            last.push(ticket);
         }
+        for ticket in last {
+            windows.both(|window| window.leave(ticket, later));
+        }
+        // And after one more, all tokens in one piece.
+        let ticket = windows.both(|window| window.enter(most_tokens)).expect("it fits");
+        let admission = windows.both(|window| window.poll(ticket, later + ms(300)));
+        prop_assert_eq!(admission, Admission::Go);
     }
 }
 
@@ -364,6 +373,98 @@ fn with_a_margin_a_slot_expires_while_its_request_is_under_way() {
 }
 
 #[test]
+fn unused_tokens_come_back_only_where_the_server_gives_them_back() {
+    let later = Admission::WaitUntil(secs(60));
+    // Of a hundred, 80 are reserved; what was used of them, and when so many more may go.
+    for (trued_up, used, more, admission) in [
+        (true, 30, 70, Admission::Go),
+        (true, 30, 71, later),
+        (false, 30, 20, Admission::Go),
+        (false, 30, 21, later),
+        // More than was reserved: the server has let it pass.
+        (true, 200, 20, Admission::Go),
+        (true, 200, 21, later),
+    ] {
+        let limits = Limits {
+            tokens: Some(100),
+            trued_up,
+            ..Limits::new(60, secs(60))
+        };
+        let mut window = Window::new(limits);
+        let feedback = Feedback {
+            tokens: Some(used),
+            ..Feedback::default()
+        };
+        ask(&mut window, 80, &feedback, secs(0));
+        let ticket = window.enter(more).expect("it fits");
+        let case = format!("{trued_up}: {used} of 80, {more} more");
+        assert_eq!(window.poll(ticket, secs(0)), admission, "{case}");
+    }
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_the_server_says_but_no_longer_than_a_window_or_two_minutes() {
+    for (length, says, lasts) in [
+        (secs(60), secs(7), secs(7)),
+        (secs(60), secs(86_400), secs(120)),
+        (secs(3600), secs(600), secs(600)),
+        (secs(3600), secs(86_400), secs(3600)),
+        (secs(60), Duration::MAX, secs(120)),
+        (Duration::MAX, Duration::MAX, Duration::MAX),
+    ] {
+        let mut window = Window::new(Limits::new(60, length));
+        let feedback = Feedback {
+            pause: Some(says),
+            ..Feedback::default()
+        };
+        ask(&mut window, 0, &feedback, secs(0));
+        let ticket = window.enter(0).expect("it fits");
+        let admission = window.poll(ticket, secs(0));
+        assert_eq!(
+            admission,
+            Admission::WaitUntil(lasts),
+            "{length:?} {says:?}"
+        );
+    }
+}
+
+#[test]
+fn a_window_may_be_longer_than_time_can_count() {
+    let for_ever = Limits::new(2, Duration::MAX);
+    let with_margin = |margin| Limits {
+        margin: Some(margin),
+        ..for_ever
+    };
+    let paced = Limits {
+        paced: true,
+        ..for_ever
+    };
+    let taken = Feedback {
+        requests_left: Some(Left {
+            remaining: 0,
+            reset: Duration::MAX,
+        }),
+        pause: Some(Duration::MAX),
+        ..Feedback::default()
+    };
+    for (limits, feedback, may_go) in [
+        (for_ever, Feedback::default(), 2),
+        (with_margin(secs(1)), Feedback::default(), 2),
+        (with_margin(Duration::MAX), Feedback::default(), 2),
+        (paced, Feedback::default(), 1),
+        (for_ever, taken, 1),
+    ] {
+        let mut window = Window::new(limits);
+        for second in 0..may_go {
+            ask(&mut window, 0, &feedback, secs(10 + second));
+        }
+        let ticket = window.enter(0).expect("it fits");
+        let admission = window.poll(ticket, secs(20));
+        assert!(admission > Admission::Go, "{limits:?}: {admission:?}");
+    }
+}
+
+#[test]
 fn a_request_larger_than_a_window_fails_at_once() {
     let limits = Limits {
         tokens: Some(100),
@@ -436,6 +537,16 @@ fn what_the_server_says_is_left_counts_downward_only() {
     ask(&mut window, 30, &feedback, secs(0));
     let ticket = window.enter(31).expect("it fits");
     assert_eq!(window.poll(ticket, secs(0)), Admission::WaitUntil(secs(20)));
+
+    // What is in use by now is not in use a window later, whatever is said.
+    let mut window = Window::new(limits);
+    let feedback = Feedback {
+        tokens_left: left(0, secs(6000)),
+        ..Feedback::default()
+    };
+    ask(&mut window, 30, &feedback, secs(0));
+    let ticket = window.enter(31).expect("it fits");
+    assert_eq!(window.poll(ticket, secs(0)), Admission::WaitUntil(secs(60)));
 }
 
 #[test]
@@ -466,6 +577,11 @@ fn a_pace_keeps_its_schedule_and_makes_up_for_one_request_at_most() {
     assert_eq!(pace.next(), secs(200));
     pace.go(secs(200));
     assert_eq!(pace.next(), secs(201));
+
+    let mut never_again = Pace::new(Duration::MAX);
+    never_again.go(secs(1));
+    never_again.go(secs(1));
+    assert_eq!(never_again.next(), Duration::MAX);
 }
 
 #[test]
@@ -500,7 +616,7 @@ fn feedback_is_read_from_the_headers_of_answers_and_refusals() {
         ("x-ratelimit-remaining-requests", "59"),
         ("x-ratelimit-reset-requests", "1s"),
         ("x-ratelimit-remaining-tokens", "149984"),
-        ("x-ratelimit-reset-tokens", "6m0.5s"),
+        ("x-ratelimit-reset-tokens", "1h6m0.5s"),
     ];
     let usage = Usage {
         input_tokens: 10,
@@ -515,7 +631,7 @@ fn feedback_is_read_from_the_headers_of_answers_and_refusals() {
         }),
         tokens_left: Some(Left {
             remaining: 149_984,
-            reset: ms(360_500),
+            reset: ms(3_960_500),
         }),
         pause: None,
         unsent: false,
@@ -533,21 +649,25 @@ fn feedback_is_read_from_the_headers_of_answers_and_refusals() {
         );
     }
 
-    let refused = |code: &str, retry_after| {
+    let refused = |status, code: &str, retry_after: Option<&str>| {
         let body = format!(r#"{{"error": {{"message": "no", "code": "{code}"}}}}"#);
         let mut all = limits.to_vec();
-        all.push(("retry-after", retry_after));
-        let error = Error::from_response(429, &headers(&all), body.as_bytes());
+        all.extend(retry_after.map(|time| ("retry-after", time)));
+        let error = Error::from_response(status, &headers(&all), body.as_bytes());
         Feedback::of_error(&error)
     };
-    let pause = refused("rate_limit_exceeded", "7");
+    let pause = refused(429, "rate_limit_exceeded", Some("7"));
     assert_eq!(pause.pause, Some(secs(7)));
     assert_eq!(pause.tokens_left, learned.tokens_left);
     assert_eq!(pause.tokens, None);
-    // A day is not obeyed, and no wait helps against an empty account.
-    let capped = refused("rate_limit_exceeded", "86400");
-    assert_eq!(capped.pause, Some(secs(120)));
-    assert_eq!(refused("insufficient_quota", "7").pause, None);
+    let unsaid = refused(429, "rate_limit_exceeded", None);
+    assert_eq!(unsaid.pause, Some(secs(1)));
+    // No wait helps against an empty account, and what is not about the limit stops nobody else.
+    for (status, code) in [(429, "insufficient_quota"), (503, "overloaded")] {
+        for retry_after in [Some("7"), None] {
+            assert_eq!(refused(status, code, retry_after).pause, None);
+        }
+    }
     assert_eq!(Feedback::of_error(&Error::Truncated), Feedback::default());
     for nothing_sent in [Error::Connect("no".into()), Error::Config("no".into())] {
         let unsent = Feedback {
