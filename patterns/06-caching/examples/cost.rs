@@ -1,4 +1,6 @@
 //! What a hit costs. `cargo run --release --example caching-cost`
+//!
+//! With `-- --check` it fails where that is more than what the README promises.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -7,6 +9,11 @@ use ai_core::{ChatRequest, Config, SyncClient};
 use ai_mock::Mock;
 use bytes::Bytes;
 use caching::{Cache, Key, Place, Scope, Store, TTL, Trouble, chat_key};
+use futures::FutureExt;
+
+/// The most that a key of 1 KiB may take, and a look-up.
+const KEY: Duration = Duration::from_micros(5);
+const LOOK_UP: Duration = Duration::from_micros(1);
 
 /// A store that costs nothing, so that what is around it shows.
 struct Free;
@@ -37,21 +44,45 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let free = Cache::new(Free, TTL);
 
     let size = serde_json::to_vec(&request)?.len();
-    show(&format!("key of a request of {size} bytes"), || {
+    let made = show(&format!("key of a request of {size} bytes"), || {
         chat_key(&request, &scope)
     });
-    show("look-up in memory", || memory.get(&key));
+    let found = show("look-up in memory", || memory.get(&key));
+    let awaited = Place::Memory.async_store();
+    let put = awaited.put(&key, reply.body.clone(), TTL).now_or_never();
+    put.ok_or("nothing is waited for")??;
+    let found_async = show("look-up in memory, awaited", || {
+        awaited.get(&key).now_or_never()
+    });
     show("miss and single flight, without the call", || {
         free.chat(&key, || Err::<_, ()>(()).map(|()| reply.clone()))
     });
     show("hit: flight, look-up and decoding", || {
         cache.chat(&key, || client.chat(&request))
     });
-    Ok(())
+    match std::env::args().nth(1).as_deref() {
+        Some("--check") => check(&[
+            ("the key", made, KEY),
+            ("the look-up", found, LOOK_UP),
+            ("the awaited look-up", found_async, LOOK_UP),
+        ]),
+        _ => Ok(()),
+    }
+}
+
+/// What the README promises of a release build.
+fn check(times: &[(&str, Duration, Duration)]) -> Result<(), Box<dyn std::error::Error>> {
+    let missed = times.iter().filter(|(_, time, limit)| time >= limit);
+    let missed =
+        missed.map(|(name, time, limit)| format!("{name} takes {time:?}, not < {limit:?}"));
+    match missed.collect::<Vec<_>>() {
+        missed if missed.is_empty() => Ok(()),
+        missed => Err(missed.join("; ").into()),
+    }
 }
 
 /// The best of five rounds: what is slower was disturbed.
-fn show<T>(name: &str, work: impl Fn() -> T) {
+fn show<T>(name: &str, work: impl Fn() -> T) -> Duration {
     const TIMES: u32 = 20_000;
     let round = || {
         let start = Instant::now();
@@ -60,4 +91,5 @@ fn show<T>(name: &str, work: impl Fn() -> T) {
     };
     let best = (0..5).map(|_| round()).min().unwrap_or_default();
     println!("{name}: {best:?}");
+    best
 }

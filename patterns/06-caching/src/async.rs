@@ -71,18 +71,20 @@ impl Cache {
     }
 
     async fn stored(&self, key: &Key) -> Option<Cached<ChatResponse>> {
-        if !self.0.may_get() {
-            return None;
-        }
-        let (value, body) = self.0.found(self.0.store.get(key).await, entry::chat)?;
+        let asked = self.0.may_get()?;
+        let got = self.0.store.get(key).await;
+        let (value, body) = self.0.found(asked, got, entry::chat)?;
         Some(Cached::stored(value, body))
     }
 
     async fn keep(&self, key: &Key, answer: &Cached<ChatResponse>) {
         let shared = &self.0;
-        if may_keep(&answer.value) && shared.may_put() {
+        if may_keep(&answer.value)
+            && let Some(asked) = shared.may_put()
+        {
             let entry = entry::of_chat(&answer.body);
-            shared.kept(shared.store.put(key, entry, shared.lifetime()).await);
+            let put = shared.store.put(key, entry, shared.lifetime()).await;
+            shared.kept(asked, put);
         }
     }
 }

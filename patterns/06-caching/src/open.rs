@@ -25,6 +25,9 @@ impl Cache {
     }
 
     /// Calls `warn` once for each run of trouble with the store. Without it `tracing` is told.
+    ///
+    /// It is called while a caller is being answered. It may ask the cache, but not for the same key: it
+    /// would wait for itself.
     pub fn on_trouble(mut self, warn: impl Fn(&Trouble) + Send + Sync + 'static) -> Self {
         self.0.warn_by(warn);
         self
@@ -60,6 +63,9 @@ impl AsyncCache {
     }
 
     /// Calls `warn` once for each run of trouble with the store. Without it `tracing` is told.
+    ///
+    /// It is called while a caller is being answered. It may ask the cache, but not for the same key: it
+    /// would wait for itself.
     pub fn on_trouble(mut self, warn: impl Fn(&Trouble) + Send + Sync + 'static) -> Self {
         self.0.warn_by(warn);
         self

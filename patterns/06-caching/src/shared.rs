@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::flight::Flights;
 use crate::key::{Scope, lifetime};
-use crate::trouble::{Trouble, Use, Watch};
+use crate::trouble::{Asked, Trouble, Use, Watch};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -37,7 +37,7 @@ impl<S: ?Sized> Shared<S> {
     }
 
     pub(crate) fn warn_by(&mut self, warn: impl Fn(&Trouble) + Send + Sync + 'static) {
-        self.watch = Watch::new(warn);
+        self.watch.warn = Arc::new(warn);
     }
 
     /// Whose answers the lessons look for.
@@ -46,29 +46,30 @@ impl<S: ?Sized> Shared<S> {
     }
 
     /// Whether to look into the store now.
-    pub(crate) fn may_get(&self) -> bool {
+    pub(crate) fn may_get(&self) -> Option<Asked> {
         self.watch.may(Use::Get, self.started.elapsed())
     }
 
     /// Whether to put something into it now.
-    pub(crate) fn may_put(&self) -> bool {
+    pub(crate) fn may_put(&self) -> Option<Asked> {
         self.watch.may(Use::Put, self.started.elapsed())
     }
 
     /// What the store has found, decoded. Trouble is noted, and then nothing was found.
     pub(crate) fn found<T>(
         &self,
+        asked: Asked,
         got: Result<Option<Bytes>, Trouble>,
         decode: impl FnOnce(&Bytes) -> Result<T, Trouble>,
     ) -> Option<T> {
         let decoded = got.and_then(|bytes| bytes.as_ref().map(decode).transpose());
-        let now = self.started.elapsed();
-        self.watch.note(Use::Get, now, decoded).flatten()
+        self.watch.note(asked, self.started.elapsed(), decoded)
     }
 
     /// Takes note of how putting something into the store went.
-    pub(crate) fn kept(&self, put: Result<(), Trouble>) {
-        self.watch.note(Use::Put, self.started.elapsed(), put);
+    pub(crate) fn kept(&self, asked: Asked, put: Result<(), Trouble>) {
+        let found = put.map(|()| None::<()>);
+        self.watch.note(asked, self.started.elapsed(), found);
     }
 
     /// How long the next entry is kept.

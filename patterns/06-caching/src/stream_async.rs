@@ -70,10 +70,9 @@ impl Cache {
     }
 
     async fn stored_events(&self, key: &Key) -> Option<Vec<Event>> {
-        if !self.0.may_get() {
-            return None;
-        }
-        self.0.found(self.0.store.get(key).await, entry::events)
+        let asked = self.0.may_get()?;
+        let got = self.0.store.get(key).await;
+        self.0.found(asked, got, entry::events)
     }
 }
 
@@ -116,10 +115,12 @@ impl<S: Stream<Item = Result<Event, Error>> + Unpin> Recorder<S> {
 
     async fn keep(&mut self) {
         let shared = &self.cache.0;
-        if shared.may_put()
-            && let Some(entry) = self.seen.entry()
+        // What may be kept comes first: who may try a store in trouble should have something for it.
+        if let Some(entry) = self.seen.entry()
+            && let Some(asked) = shared.may_put()
         {
-            shared.kept(shared.store.put(&self.key, entry, shared.lifetime()).await);
+            let put = shared.store.put(&self.key, entry, shared.lifetime()).await;
+            shared.kept(asked, put);
         }
     }
 }

@@ -56,10 +56,9 @@ impl Cache {
     }
 
     fn stored_events(&self, key: &Key) -> Option<Vec<Event>> {
-        if !self.0.may_get() {
-            return None;
-        }
-        self.0.found(self.0.store.get(key), entry::events)
+        let asked = self.0.may_get()?;
+        let got = self.0.store.get(key);
+        self.0.found(asked, got, entry::events)
     }
 }
 
@@ -102,10 +101,12 @@ impl<S: Iterator<Item = Result<Event, Error>>> Recorder<S> {
 
     fn keep(&mut self) {
         let shared = &self.cache.0;
-        if shared.may_put()
-            && let Some(entry) = self.seen.entry()
+        // What may be kept comes first: who may try a store in trouble should have something for it.
+        if let Some(entry) = self.seen.entry()
+            && let Some(asked) = shared.may_put()
         {
-            shared.kept(shared.store.put(&self.key, entry, shared.lifetime()));
+            let put = shared.store.put(&self.key, entry, shared.lifetime());
+            shared.kept(asked, put);
         }
     }
 }

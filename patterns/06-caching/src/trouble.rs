@@ -40,11 +40,11 @@ impl fmt::Display for Trouble {
 /// would make every call half a second longer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps an eye on a store.
+/// Keeps an eye on a store. A clone keeps the same eye on it.
 #[derive(Clone)]
 pub(crate) struct Watch {
     state: Arc<Mutex<State>>,
-    warn: Arc<dyn Fn(&Trouble) + Send + Sync>,
+    pub(crate) warn: Arc<dyn Fn(&Trouble) + Send + Sync>,
 }
 
 /// What a store is used for.
@@ -54,12 +54,61 @@ pub(crate) enum Use {
     Put,
 }
 
+/// A use of the store that was permitted, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked(Use, Duration);
+
 #[derive(Default)]
 struct State {
-    /// The use that began the run of trouble.
+    /// When it may be tried again; `None` where it works.
+    get: Option<Duration>,
+    put: Option<Duration>,
+    /// The use whose success will end the run of trouble.
     failing: Option<Use>,
-    get_after: Duration,
-    put_after: Duration,
+    /// Whether it was told of garbage, and no entry could be read since.
+    garbage: bool,
+    /// When it failed last, or worked again.
+    changed: Duration,
+}
+
+impl State {
+    fn pause(&mut self, what: Use) -> &mut Option<Duration> {
+        match what {
+            Use::Get => &mut self.get,
+            Use::Put => &mut self.put,
+        }
+    }
+
+    fn worked(&mut self, Asked(what, at): Asked, now: Duration) {
+        // What was asked before it failed may be answered after that, and says nothing of it.
+        if at < self.changed {
+            return;
+        }
+        *self.pause(what) = None;
+        // Each use ends only its own trouble: one that is full can still be read, and one that can't
+        // be read be full, or each of their calls would be told of.
+        if self.failing == Some(what) {
+            self.failing = None;
+            self.changed = now;
+        }
+    }
+
+    /// Whether this is the first trouble of a run.
+    fn failed(&mut self, Asked(what, at): Asked, now: Duration) -> bool {
+        let first = self.failing.is_none();
+        if first && at < self.changed {
+            return false;
+        }
+        self.changed = now;
+        self.put = Some(now + PAUSE);
+        if first || what == Use::Get {
+            self.failing = Some(what);
+        }
+        if what == Use::Get {
+            self.get = Some(now + PAUSE);
+        }
+        first
+    }
 }
 
 impl Watch {
@@ -71,43 +120,53 @@ impl Watch {
     }
 
     /// Whether the store is worth asking for this now.
-    pub(crate) fn may(&self, what: Use, now: Duration) -> bool {
-        let state = self.lock();
-        match what {
-            Use::Get => now >= state.get_after,
-            Use::Put => now >= state.put_after,
+    pub(crate) fn may(&self, what: Use, now: Duration) -> Option<Asked> {
+        let mut state = self.lock();
+        if let Some(next) = state.pause(what) {
+            if now < *next {
+                return None;
+            }
+            // This caller tries it. The next one may do so a second later, and not as soon as it likes:
+            // of a crowd, all would wait for a store that hangs. Nor is there a mark that it is being
+            // tried, which a caller that leaves would have to take away.
+            *next = now + PAUSE;
         }
+        Some(Asked(what, now))
     }
 
-    /// Takes note of how a use of the store went. The first trouble of a run is told.
-    pub(crate) fn note<T>(&self, what: Use, now: Duration, done: Result<T, Trouble>) -> Option<T> {
+    /// Takes note of how a use of the store went, and gives what it has found. The first trouble of a
+    /// run is told.
+    pub(crate) fn note<T>(
+        &self,
+        asked: Asked,
+        now: Duration,
+        done: Result<Option<T>, Trouble>,
+    ) -> Option<T> {
         let mut state = self.lock();
-        match done {
-            Ok(value) => {
-                // A store that is full can still be read: that does not end its trouble, or each of
-                // its calls would be told of.
-                if what == Use::Put || state.failing == Some(Use::Get) {
-                    state.failing = None;
-                }
-                Some(value)
+        let first = match &done {
+            Err(Trouble::Unavailable(_)) => state.failed(asked, now),
+            // It works, whatever it holds. A store full of garbage is told of once, and not whenever
+            // something else has gone well in between.
+            Err(Trouble::Garbage(_)) => {
+                state.worked(asked, now);
+                !std::mem::replace(&mut state.garbage, true)
             }
-            Err(trouble) => {
-                if let Trouble::Unavailable(_) = trouble {
-                    state.put_after = now + PAUSE;
-                    if what == Use::Get {
-                        state.get_after = now + PAUSE;
-                    }
-                }
-                let first = state.failing.is_none();
-                state.failing.get_or_insert(what);
-                // The hook is somebody else's code, and may take its time.
-                drop(state);
-                if first {
-                    (self.warn)(&trouble);
-                }
-                None
+            Ok(found) => {
+                state.worked(asked, now);
+                state.garbage &= found.is_none();
+                false
             }
+        };
+        // The hook is somebody else's code, and may take its time.
+        drop(state);
+        let trouble = match done {
+            Ok(found) => return found,
+            Err(trouble) => trouble,
+        };
+        if first {
+            (self.warn)(&trouble);
         }
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,8 +194,12 @@ mod tests {
 
     use super::*;
 
-    const DOWN: Result<(), Trouble> = Err(Trouble::Unavailable(String::new()));
-    const ODD: Result<(), Trouble> = Err(Trouble::Garbage(String::new()));
+    type Done = Result<Option<()>, Trouble>;
+
+    const NOTHING: Done = Ok(None);
+    const FOUND: Done = Ok(Some(()));
+    const DOWN: Done = Err(Trouble::Unavailable(String::new()));
+    const ODD: Done = Err(Trouble::Garbage(String::new()));
 
     fn watch() -> (Watch, Arc<AtomicUsize>) {
         let told = Arc::new(AtomicUsize::new(0));
@@ -147,23 +210,45 @@ mod tests {
         (watch, told)
     }
 
+    /// What is permitted at a time, by somebody who does not use it.
     fn may(watch: &Watch, now: Duration) -> (bool, bool) {
-        (watch.may(Use::Get, now), watch.may(Use::Put, now))
+        let open = |next: Option<Duration>| next.is_none_or(|next| now >= next);
+        let state = watch.lock();
+        (open(state.get), open(state.put))
     }
 
     #[test]
     fn what_cannot_be_used_is_left_alone_for_a_while() {
         let (watch, _) = watch();
         let now = Duration::from_secs(10);
-        watch.note(Use::Get, now, ODD);
+        let note = |what, done| watch.note(Asked(what, now), now, done);
+        note(Use::Get, ODD);
         assert_eq!(may(&watch, now), (true, true), "garbage is no reason");
-        watch.note(Use::Put, now, DOWN);
+        note(Use::Put, DOWN);
         assert_eq!(may(&watch, now), (true, false), "one that is full is read");
-        watch.note(Use::Get, now, DOWN);
+        note(Use::Get, DOWN);
         assert_eq!(may(&watch, now), (false, false));
         let nearly = now + PAUSE - Duration::from_nanos(1);
-        assert_eq!(may(&watch, nearly), (false, false));
+        assert_eq!(watch.may(Use::Get, nearly), None);
         assert_eq!(may(&watch, now + PAUSE), (true, true));
+    }
+
+    #[test]
+    fn of_a_crowd_one_tries_each_second_and_when_it_works_all_may() {
+        for what in [Use::Get, Use::Put] {
+            let (watch, _) = watch();
+            watch.note(Asked(what, Duration::ZERO), Duration::ZERO, DOWN);
+            let crowd = |now| {
+                let tries = [(); 50].map(|()| watch.may(what, now));
+                tries.into_iter().flatten().count()
+            };
+            // It hangs, or whoever tries it leaves: nobody takes note of how it went.
+            assert_eq!([1, 1, 2, 5].map(|n| crowd(PAUSE * n)), [1, 0, 1, 1]);
+            let asked = watch.may(what, PAUSE * 6).expect("a second is over");
+            assert_eq!(crowd(PAUSE * 6), 0);
+            watch.note(asked, PAUSE * 6, NOTHING);
+            assert_eq!(crowd(PAUSE * 6), 50);
+        }
     }
 
     #[test]
@@ -172,15 +257,47 @@ mod tests {
         let mut now = Duration::ZERO;
         let mut note = |what, done| {
             now += PAUSE;
-            watch.note(what, now, done);
+            watch.note(Asked(what, now), now, done);
             told.load(SeqCst)
         };
         assert_eq!([note(Use::Get, DOWN), note(Use::Put, DOWN)], [1, 1]);
-        assert_eq!([note(Use::Get, Ok(())), note(Use::Get, DOWN)], [1, 2]);
-        assert_eq!([note(Use::Put, Ok(())), note(Use::Get, ODD)], [2, 3]);
+        assert_eq!([note(Use::Get, NOTHING), note(Use::Get, DOWN)], [1, 2]);
+        // One that can be written to and not read.
+        assert_eq!([note(Use::Put, NOTHING), note(Use::Get, DOWN)], [2, 2]);
         // One that is full can be read all the while.
-        assert_eq!([note(Use::Get, Ok(())), note(Use::Put, DOWN)], [3, 4]);
-        assert_eq!([note(Use::Get, Ok(())), note(Use::Put, DOWN)], [4, 4]);
-        assert_eq!([note(Use::Put, Ok(())), note(Use::Put, DOWN)], [4, 5]);
+        assert_eq!([note(Use::Get, FOUND), note(Use::Put, DOWN)], [2, 3]);
+        assert_eq!([note(Use::Get, FOUND), note(Use::Put, DOWN)], [3, 3]);
+        assert_eq!([note(Use::Put, NOTHING), note(Use::Put, DOWN)], [3, 4]);
+        // It stops altogether, works, and stops again.
+        assert_eq!([note(Use::Get, DOWN), note(Use::Get, FOUND)], [4, 4]);
+        assert_eq!([note(Use::Get, DOWN), note(Use::Get, FOUND)], [5, 5]);
+    }
+
+    #[test]
+    fn a_store_full_of_garbage_is_told_of_once() {
+        let (watch, told) = watch();
+        let note = |what, done| {
+            watch.note(Asked(what, PAUSE), PAUSE, done);
+            told.load(SeqCst)
+        };
+        for _ in 0..3 {
+            assert_eq!([note(Use::Get, ODD), note(Use::Put, NOTHING)], [1, 1]);
+            assert_eq!(note(Use::Get, NOTHING), 1);
+        }
+        assert_eq!([note(Use::Get, FOUND), note(Use::Get, ODD)], [1, 2]);
+    }
+
+    #[test]
+    fn what_was_asked_before_it_failed_or_worked_again_says_nothing_of_it() {
+        let (watch, told) = watch();
+        let [early, late] = [1, 3].map(|n| Asked(Use::Get, PAUSE * n));
+        watch.note(early, PAUSE * 2, DOWN);
+        watch.note(early, PAUSE * 2, FOUND);
+        assert_eq!(may(&watch, PAUSE * 2), (false, false));
+        watch.note(early, PAUSE * 2, DOWN);
+        assert_eq!(told.load(SeqCst), 1);
+        watch.note(late, PAUSE * 4, FOUND);
+        watch.note(late, PAUSE * 4, DOWN);
+        assert_eq!((may(&watch, PAUSE * 4).0, told.load(SeqCst)), (true, 1));
     }
 }

@@ -68,15 +68,16 @@ impl Cache {
     ) -> Result<Embedded, E> {
         let mut plan = Plan::new(keys, request);
         for key in plan.keys() {
-            if self.0.may_get() {
-                plan.found(key, self.0.found(self.0.store.get(&key), entry::vector));
+            if let Some(asked) = self.0.may_get() {
+                let got = self.0.store.get(&key);
+                plan.found(key, self.0.found(asked, got, entry::vector));
             }
         }
         if let Some(missing) = plan.missing() {
             for (key, entry) in plan.answered(call(missing)?) {
-                if self.0.may_put() {
-                    self.0
-                        .kept(self.0.store.put(&key, entry, self.0.lifetime()));
+                if let Some(asked) = self.0.may_put() {
+                    let put = self.0.store.put(&key, entry, self.0.lifetime());
+                    self.0.kept(asked, put);
                 }
             }
         }
@@ -104,18 +105,16 @@ impl AsyncCache {
     {
         let mut plan = Plan::new(keys, request);
         for key in plan.keys() {
-            if self.0.may_get() {
-                plan.found(
-                    key,
-                    self.0.found(self.0.store.get(&key).await, entry::vector),
-                );
+            if let Some(asked) = self.0.may_get() {
+                let got = self.0.store.get(&key).await;
+                plan.found(key, self.0.found(asked, got, entry::vector));
             }
         }
         if let Some(missing) = plan.missing() {
             for (key, entry) in plan.answered(call(missing).await?) {
-                if self.0.may_put() {
-                    self.0
-                        .kept(self.0.store.put(&key, entry, self.0.lifetime()).await);
+                if let Some(asked) = self.0.may_put() {
+                    let put = self.0.store.put(&key, entry, self.0.lifetime()).await;
+                    self.0.kept(asked, put);
                 }
             }
         }

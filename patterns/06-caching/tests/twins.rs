@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use ai_core::protocol::stream::ToolCallDelta;
 use ai_core::{
-    AsyncClient, ChatRequest, Config, EmbeddingRequest, Error, Event, Message, SyncClient, Usage,
+    AsyncClient, ChatRequest, Config, Cost, EmbeddingRequest, Error, Event, FinishReason, Message,
+    SyncClient, Transcript, Usage,
 };
 use ai_mock::{Mock, Script};
 use bytes::Bytes;
 use caching::{
     Answer, AsyncCache, AsyncStore, Cache, Key, Place, Report, Scope, Source, Store, TTL, Trouble,
     chat_key, embed, embed_async, embedding_keys, generate_text, generate_text_async, lifetime,
-    stream, stream_async, stream_key,
+    may_keep_stream, stream, stream_async, stream_key,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, StreamExt};
 use proptest::prelude::*;
 use serde_json::json;
@@ -23,7 +25,7 @@ use serde_json::json;
 #[path = "support/stampede.rs"]
 mod support;
 
-use support::{CROWD, First, stampede, stampede_async, stampedes_in, until, until_async};
+use support::{CROWD, First, LONG, stampede, stampede_async, stampedes_in, until, until_async};
 
 #[path = "../examples/as_written.rs"]
 #[allow(dead_code)]
@@ -62,6 +64,11 @@ fn request() -> (ChatRequest, Key) {
     let request = ChatRequest::new("gpt-4o-mini", PROMPT);
     let key = chat_key(&request, &Scope::new("test"));
     (request, key)
+}
+
+/// What the server was asked since its log was cleared.
+fn bodies(mock: &Mock) -> Vec<serde_json::Value> {
+    mock.log().into_iter().map(|entry| entry.body).collect()
 }
 
 /// A file of its own for each, removed in the end.
@@ -106,11 +113,11 @@ fn of_a_hundred_equal_misses_one_calls_on_disk() {
 fn what_may_not_be_kept_is_shared_all_the_same() {
     let mock = mock();
     mock.set(|now| now.script = Script::Length);
-    let (calls, sources, ..) = stampede(&Place::Memory, &mock, First::Succeeds);
-    assert_eq!((calls, sources.len()), (1, CROWD));
+    let sync = stampede(&Place::Memory, &mock, First::Succeeds);
+    assert_eq!((sync.calls, sync.answered), ((1, 1), (1, CROWD - 1)));
     mock.clear_log();
     let awaited = block_on(stampede_async(&Place::Memory, &mock, First::Succeeds));
-    assert_eq!((awaited.0, awaited.1.len()), (1, CROWD));
+    assert_eq!(awaited, sync);
 }
 
 /// Counts, and lets the second look-up see what it would have seen before the first call ended.
@@ -239,8 +246,8 @@ fn whole_answers_are_kept_and_no_others_in_both_versions() {
         let (cache, async_cache) = memory();
         let sync = [(); 2].map(|()| cache.chat(&key, || client.chat(&request)));
         let sync = sync.map(|result| result.expect("an answer"));
-        let requests = mock.stats().requests;
-        assert_eq!(requests, if *kept { 1 } else { 2 }, "{script}");
+        let asked = bodies(&mock);
+        assert_eq!(asked.len(), if *kept { 1 } else { 2 }, "{script}");
         assert_eq!(sync[1].is_cached(), *kept, "{script}");
         mock.clear_log();
         block_on(async {
@@ -251,7 +258,7 @@ fn whole_answers_are_kept_and_no_others_in_both_versions() {
                 assert_eq!(answer.value.text(), once.value.text(), "{script}");
             }
         });
-        assert_eq!(mock.stats().requests, requests, "{script}");
+        assert_eq!(bodies(&mock), asked, "{script}");
         // The whole answer is there, to the last byte.
         if *kept {
             assert_eq!(sync[0].value, sync[1].value);
@@ -318,8 +325,8 @@ fn whole_streams_are_replayed_event_by_event_in_both_versions() {
             Source::Called
         };
         assert_eq!((sync[0].0, sync[1].0), (Source::Called, source), "{script}");
-        let requests = mock.stats().requests;
-        assert_eq!(requests, if *kept { 1 } else { 2 }, "{script}");
+        let asked = bodies(&mock);
+        assert_eq!(asked.len(), if *kept { 1 } else { 2 }, "{script}");
         mock.clear_log();
         block_on(async {
             for once in &sync {
@@ -327,7 +334,7 @@ fn whole_streams_are_replayed_event_by_event_in_both_versions() {
                 assert_eq!(collect_async(opened).await.as_ref(), Ok(once), "{script}");
             }
         });
-        assert_eq!(mock.stats().requests, requests, "{script}");
+        assert_eq!(bodies(&mock), asked, "{script}");
     }
 }
 
@@ -408,12 +415,9 @@ fn only_vectors_that_are_missing_are_asked_for_each_once_in_both_versions() {
     let (cache, async_cache) = memory();
     let batches: [&[&str]; 4] = [&["a", "b", "a"], &["c", "b", "c"], &["a", "b", "c"], &["c"]];
     let sync = batches.map(|texts| embed(&client, &cache, texts).expect("vectors"));
-    let asked: Vec<_> = mock
-        .log()
-        .iter()
-        .map(|entry| entry.body["input"].clone())
-        .collect();
-    assert_eq!(asked, [json!(["a", "b"]), json!(["c"])]);
+    let asked = bodies(&mock);
+    let inputs: Vec<_> = asked.iter().map(|body| body["input"].clone()).collect();
+    assert_eq!(inputs, [json!(["a", "b"]), json!(["c"])]);
     let [ab, c, all, _] = &sync;
     assert_eq!(ab.embeddings[0], ab.embeddings[2]);
     assert_ne!(ab.embeddings[0], ab.embeddings[1]);
@@ -430,7 +434,7 @@ fn only_vectors_that_are_missing_are_asked_for_each_once_in_both_versions() {
             assert_eq!(vectors.as_ref(), Ok(once));
         }
     });
-    assert_eq!(mock.stats().requests, 2);
+    assert_eq!(bodies(&mock), asked);
     assert!(matches!(embed(&client, &cache, &[]), Err(Error::Config(_))));
 }
 
@@ -443,6 +447,37 @@ fn an_empty_answer_is_an_answer() {
     // Some servers say "stop" although they wait for the results of calls.
     answer.choices[0].message.tool_calls = vec![ai_core::ToolCall::new("1", "f", "{}")];
     assert!(!caching::may_keep(&answer));
+}
+
+#[test]
+fn a_stream_is_kept_by_the_rules_for_its_answer() {
+    let text = || Event::Text("yes".to_owned());
+    let end = Event::End;
+    let call = |arguments: &str| {
+        Event::ToolCall(ToolCallDelta {
+            index: 0,
+            id: Some("1".to_owned()),
+            name: Some("f".to_owned()),
+            arguments: arguments.to_owned(),
+        })
+    };
+    for (events, kept) in [
+        (vec![text(), end(FinishReason::Stop)], true),
+        (vec![end(FinishReason::Stop)], true),
+        (vec![text()], false),
+        (vec![text(), end(FinishReason::Unstated)], false),
+        (vec![text(), end(FinishReason::Length)], false),
+        (
+            vec![Event::Refusal("no".to_owned()), end(FinishReason::Stop)],
+            false,
+        ),
+        (vec![call("{}"), end(FinishReason::Stop)], false),
+        (vec![call("{"), end(FinishReason::Stop)], false),
+    ] {
+        let mut seen = Transcript::default();
+        events.iter().for_each(|event| seen.push(event));
+        assert_eq!(may_keep_stream(&seen), kept, "{events:?}");
+    }
 }
 
 #[test]
@@ -524,15 +559,81 @@ fn a_store_in_trouble_is_a_miss_with_one_warning_until_it_works_again() {
         assert_eq!(warned(), 1, "{version}");
         store.broken.store(false, SeqCst);
         until(|| source() == Source::Stored);
-        store.garbage.store(true, SeqCst);
-        assert_eq!([source(), source()], [Source::Called, Source::Stored]);
+        // Full of it, a store is told of once, although each answer can be put there.
+        for _ in 0..3 {
+            store.garbage.store(true, SeqCst);
+            assert_eq!(source(), Source::Called);
+        }
         assert_eq!(warned(), 2, "{version}");
+        assert_eq!(source(), Source::Stored);
         store.broken.store(true, SeqCst);
         assert_eq!([source(), source()], [Source::Called; 2]);
         let told = warnings.lock().expect("no panic").clone();
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(told[0].contains("(it sulks)"), "{told:?}");
         assert!(told[1].contains("no chat entry"), "{told:?}");
+    }
+}
+
+#[test]
+fn streams_and_vectors_too_are_had_without_a_store_and_with_one_warning_in_both_versions() {
+    let mock = mock();
+    let (client, async_client) = clients(&mock);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
+    let texts = ["a", "b", "c"];
+    let streamed = |result: Result<(Source, Vec<Event>), Error>| {
+        let (source, events) = result.expect("a store never fails a stream");
+        assert!(matches!(events.last(), Some(Event::End(_))));
+        source
+    };
+    let embedded = |result: Result<caching::Embedded, Error>| {
+        let vectors = result.expect("a store never fails vectors");
+        assert_eq!(vectors.embeddings.len(), texts.len());
+        match vectors.asked {
+            0 => Source::Stored,
+            _ => Source::Called,
+        }
+    };
+    for (version, what) in [
+        ("sync", "stream"),
+        ("async", "stream"),
+        ("sync", "vectors"),
+        ("async", "vectors"),
+    ] {
+        let about = format!("{version}, {what}");
+        let store = Arc::new(Moody::default());
+        let warnings = Arc::new(AtomicUsize::new(0));
+        let count = {
+            let warnings = warnings.clone();
+            move |_: &Trouble| {
+                warnings.fetch_add(1, SeqCst);
+            }
+        };
+        let cache = Cache::new(store.clone(), TTL).on_trouble(count.clone());
+        let async_cache = AsyncCache::new(Awaited(store.clone()), TTL).on_trouble(count);
+        let source = || match (version, what) {
+            ("sync", "stream") => streamed(collect(stream(&client, &cache, PROMPT))),
+            ("async", "stream") => streamed(runtime.block_on(async {
+                collect_async(stream_async(&async_client, &async_cache, PROMPT).await).await
+            })),
+            ("sync", _) => embedded(embed(&client, &cache, &texts)),
+            _ => embedded(runtime.block_on(embed_async(&async_client, &async_cache, &texts))),
+        };
+        let told = || warnings.load(SeqCst);
+
+        let start = std::time::Instant::now();
+        store.broken.store(true, SeqCst);
+        assert_eq!([source(), source(), source()], [Source::Called; 3]);
+        assert_eq!(told(), 1, "{about}");
+        // Once a second, and not for each text.
+        let at_most = 1 + start.elapsed().as_secs() as usize;
+        let asked = [&store.gets, &store.puts].map(|it| it.load(SeqCst));
+        assert!(asked.iter().all(|it| *it <= at_most), "{about}: {asked:?}");
+        store.broken.store(false, SeqCst);
+        until(|| source() == Source::Stored);
+        store.garbage.store(true, SeqCst);
+        assert_eq!([source(), source()], [Source::Called, Source::Stored]);
+        assert_eq!(told(), 2, "{about}");
     }
 }
 
@@ -578,6 +679,7 @@ fn a_redis_that_takes_connections_and_says_nothing_is_a_miss_in_both_versions() 
             warnings.fetch_add(1, SeqCst);
         }
     };
+    let start = std::time::Instant::now();
     let cache = Cache::open(&place, TTL).on_trouble(count());
     let sync = generate_text(&client, &cache, PROMPT);
     assert_eq!(sync.map(|it| it.source), Ok(Source::Called));
@@ -587,6 +689,9 @@ fn a_redis_that_takes_connections_and_says_nothing_is_a_miss_in_both_versions() 
         assert_eq!(awaited.map(|it| it.source), Ok(Source::Called));
     });
     assert_eq!(warnings.load(SeqCst), 2);
+    // It waits for a second at most in each.
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
 }
 
 #[test]
@@ -625,22 +730,40 @@ fn a_store_in_trouble_is_asked_once_a_second_in_both_versions() {
 }
 
 #[test]
-fn who_is_told_of_trouble_may_ask_the_cache() {
+fn who_is_told_of_trouble_may_ask_the_cache_in_both_versions() {
     let mock = mock();
-    let (client, _) = clients(&mock);
+    let (client, async_client) = clients(&mock);
     let store = Arc::new(Moody::default());
     store.broken.store(true, SeqCst);
-    let own = Cache::new(store, TTL);
-    let (asker, asked) = (own.clone(), Arc::new(AtomicUsize::new(0)));
-    let count = asked.clone();
-    let cache = own.on_trouble(move |_| {
-        let other = chat_key(&ChatRequest::new("m", "another"), &Scope::new(""));
-        assert_eq!(asker.chat(&other, || Err(7)).map(|it| it.source), Err(7));
-        count.fetch_add(1, SeqCst);
+    let other = chat_key(&ChatRequest::new("m", "another"), &Scope::new(""));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let told = {
+        let asked = asked.clone();
+        move |answer: Result<(), u8>| {
+            assert_eq!(answer, Err(7));
+            asked.fetch_add(1, SeqCst);
+        }
+    };
+    // A clone shares all with the cache that tells.
+    let cache = Cache::new(store.clone(), TTL);
+    let (asker, tell) = (cache.clone(), told.clone());
+    let cache = cache.on_trouble(move |_| tell(asker.chat(&other, || Err(7)).map(drop)));
+    let async_cache = AsyncCache::new(Awaited(store), TTL);
+    let asker = async_cache.clone();
+    let async_cache = async_cache.on_trouble(move |_| {
+        let answer = asker.chat(&other, || ready(Err(7))).now_or_never();
+        told(answer.expect("nothing is waited for").map(drop));
     });
-    let answer = generate_text(&client, &cache, PROMPT);
-    assert_eq!(answer.map(|it| it.source), Ok(Source::Called));
-    assert_eq!(asked.load(SeqCst), 1);
+    // In a thread of its own: a cache that waits for itself does so for ever.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let sync = generate_text(&client, &cache, PROMPT);
+        let awaited = block_on(generate_text_async(&async_client, &async_cache, PROMPT));
+        tell.send([sync, awaited].map(|it| it.map(|it| it.source)))
+    });
+    let sources = told.recv_timeout(LONG);
+    assert_eq!(sources, Ok([Ok(Source::Called), Ok(Source::Called)]));
+    assert_eq!(asked.load(SeqCst), 2);
 }
 
 #[test]
@@ -730,11 +853,26 @@ fn a_file_that_could_not_be_read_is_read_again_once_it_can() {
         first.put(key, value.clone(), TTL).expect("it is put");
     }
     drop(first);
-    let store = file.place().store();
+    let store = &file.place().store();
     assert_eq!(store.get(&request().1), Ok(None), "it is open now");
     let whole = std::fs::read(&file.0).expect("it can be read");
     std::fs::write(&file.0, &whole[..8192]).expect("it can be written");
-    assert!(keys.iter().any(|key| store.get(key).is_err()));
+    // By several threads: one that gives the file up must not take it from the others, or the next to
+    // open it would find it open, and blame another process.
+    let troubles: Vec<Trouble> = std::thread::scope(|scope| {
+        let get = |key| (0..50).filter_map(move |_| store.get(key).err());
+        let threads = keys
+            .iter()
+            .map(|key| scope.spawn(move || get(key).collect::<Vec<_>>()));
+        let threads: Vec<_> = threads.collect();
+        let troubles = threads.into_iter().map(|it| it.join().expect("no panic"));
+        troubles.flatten().collect()
+    });
+    assert!(!troubles.is_empty());
+    for trouble in troubles {
+        let why = trouble.to_string();
+        assert!(!why.contains("another process"), "{why}");
+    }
     std::fs::write(&file.0, &whole).expect("it can be written");
     for key in &keys {
         assert!(store.get(key) == Ok(Some(value.clone())));
@@ -742,6 +880,55 @@ fn a_file_that_could_not_be_read_is_read_again_once_it_can() {
 }
 
 // The stores.
+
+/// Holds nothing, and takes down how long it should have.
+#[derive(Default)]
+struct Lifetimes(Mutex<Vec<Duration>>);
+
+impl Store for Lifetimes {
+    fn get(&self, _: &Key) -> Result<Option<Bytes>, Trouble> {
+        Ok(None)
+    }
+
+    fn put(&self, _: &Key, _: Bytes, lifetime: Duration) -> Result<(), Trouble> {
+        self.0.lock().expect("nobody panics with it").push(lifetime);
+        Ok(())
+    }
+}
+
+#[test]
+fn each_entry_is_put_for_its_ttl_less_up_to_a_tenth_in_both_versions() {
+    let mock = mock();
+    let (client, async_client) = clients(&mock);
+    let ttl = Duration::from_secs(60);
+    for version in ["sync", "async"] {
+        let store = Arc::new(Lifetimes::default());
+        let cache = Cache::new(store.clone(), ttl);
+        let async_cache = AsyncCache::new(Awaited(store.clone()), ttl);
+        match version {
+            "sync" => {
+                generate_text(&client, &cache, PROMPT).expect("an answer");
+                collect(stream(&client, &cache, PROMPT)).expect("it ends");
+                embed(&client, &cache, &["a", "b"]).expect("vectors");
+            }
+            _ => block_on(async {
+                let (client, cache) = (&async_client, &async_cache);
+                let answer = generate_text_async(client, cache, PROMPT).await;
+                answer.expect("an answer");
+                let opened = stream_async(client, cache, PROMPT).await;
+                collect_async(opened).await.expect("it ends");
+                let vectors = embed_async(client, cache, &["a", "b"]).await;
+                vectors.expect("vectors");
+            }),
+        }
+        let mut kept = store.0.lock().expect("nobody panics with it").clone();
+        kept.sort();
+        assert_eq!(kept.len(), 4, "{version}");
+        assert!(kept[0] >= ttl.mul_f64(0.9) && kept[3] <= ttl, "{kept:?}");
+        kept.dedup();
+        assert_eq!(kept.len(), 4, "they would end together");
+    }
+}
 
 #[test]
 fn every_store_gives_back_what_it_was_given_until_its_end() {
@@ -905,6 +1092,13 @@ fn a_place_says_what_is_wrong_with_it_and_keeps_its_password() {
     assert!(!error.contains("hunter2"), "{error}");
 }
 
+/// Cargo shows it with its reason, so that nobody takes a plain `cargo test` for one with Redis. No
+/// check is skipped by it: those of `tests/redis.rs` come with the feature, and with that this goes.
+#[cfg(not(feature = "redis-tests"))]
+#[test]
+#[ignore = "nothing was tested against Redis: run cargo xtask test"]
+fn redis() {}
+
 // The key and the lifetime.
 
 /// A request and each of its fields changed by itself.
@@ -1034,6 +1228,40 @@ fn what_is_absent_and_what_says_the_same_have_one_key() {
     assert_eq!((key.len(), &key[..9]), (73, "ai_cache:"));
 }
 
+/// What is written there by one version of this program is found by the next. Whoever changes the form
+/// of a key, or that of an entry, gives it another version, and these other digits.
+#[test]
+fn keys_have_the_form_of_version_1() {
+    let request = request().0.temperature(0.7);
+    let scope = Scope {
+        tenant: "acme".to_owned(),
+        ..Scope::new("https://api.openai.com/v1")
+    };
+    let texts = EmbeddingRequest::new("text-embedding-3-small", ["a"]);
+    let keys = [
+        chat_key(&request, &scope),
+        stream_key(&request, &scope),
+        embedding_keys(&texts, &scope)[0],
+    ];
+    // {"base_url":"https://api.openai.com/v1","kind":"chat","request":{"messages":[{"content":
+    // "What is AI?","role":"user",},],"model":"gpt-4o-mini","n":1,"temperature":0.7,},"tenant":"acme",
+    // "version":1,} in one line, and the like, by another program's SHA-256.
+    let expected = [
+        "14b6a92ae1cbb8600a7b82e7e8b4eeee81adb0d6d92f44516a8855e5883e268a",
+        "3375390ccebf9782e569d73c39b90c8dd8bcb9816f8dec6dcc8ef0a9bc3612c5",
+        "d22795ec70ce029548dc3b6294cb639cef6c29b211770114493de62a90992a3c",
+    ];
+    let digits = keys.map(|key| key.to_string());
+    assert_eq!(digits, expected.map(|digits| format!("ai_cache:{digits}")));
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_base_url_makes_no_other_service() {
+    let scope = |url: &str| Scope::of(&Config::new(url, "key").expect("a URL"));
+    assert_eq!(scope("http://h/v1/"), scope("http://h/v1"));
+    assert_ne!(scope("http://h/v1"), scope("http://h/v2"));
+}
+
 #[test]
 fn answers_that_came_together_do_not_end_together() {
     let after = |random| lifetime(TTL, random).as_secs();
@@ -1071,6 +1299,15 @@ fn what_was_saved_is_never_made_up_and_never_too_much_to_count() {
     let line = "saved: 2 calls, tokens unknown, cost unknown";
     assert!(some.to_string().ends_with(line), "{some}");
     assert!(report(&[&paid]).to_string().ends_with("saved: nothing"));
+    // What was paid for was not saved.
+    let [one, two, paid] = [(true, 1), (true, 20), (false, 300)].map(|(cached, dollars)| Answer {
+        cached,
+        usage: Some(Usage::default()),
+        cost: Some(Cost(dollars)),
+        ..answer.clone()
+    });
+    let saved = report(&[&paid, &one, &two]).saved();
+    assert_eq!(saved, (2, Some(0), Some(Cost(21))));
 }
 
 // The programs, and the guide's version.
@@ -1099,6 +1336,34 @@ fn a_program_killed_as_it_makes_its_file_does_not_spoil_it() {
 }
 
 #[test]
+fn an_answer_that_was_put_survives_a_kill() {
+    use std::io::{BufRead, BufReader};
+    const FILE: &str = "CACHING_TESTS_FILE";
+    let (key, value) = (request().1, Bytes::from_static(b"value"));
+    if let Some(path) = std::env::var_os(FILE) {
+        // This is the process that will be killed.
+        let store = Place::Disk(path.into()).store();
+        store.put(&key, value, TTL).expect("it is put");
+        println!("\nit is put");
+        loop {
+            std::thread::park();
+        }
+    }
+    let file = File::new("put-and-killed");
+    let mut command = std::process::Command::new(std::env::current_exe().expect("it has a path"));
+    command.args(["--exact", "an_answer_that_was_put_survives_a_kill"]);
+    command.arg("--nocapture").env(FILE, &file.0);
+    command.stdout(std::process::Stdio::piped());
+    let mut process = command.spawn().expect("it runs");
+    let out = BufReader::new(process.stdout.take().expect("it is piped"));
+    let put = out.lines().any(|line| line.expect("text") == "it is put");
+    process.kill().expect("it is ours");
+    process.wait().expect("it is ours");
+    assert!(put, "it has ended by itself");
+    assert_eq!(file.place().store().get(&key), Ok(Some(value)));
+}
+
+#[test]
 fn a_second_run_finds_the_file_and_a_second_process_at_once_is_told() {
     for program in [
         env!("CARGO_BIN_EXE_caching-sync"),
@@ -1106,9 +1371,10 @@ fn a_second_run_finds_the_file_and_a_second_process_at_once_is_told() {
     ] {
         let file = File::new("program");
         let place = format!("disk:{}", file.0.display());
-        let run = |cache: &str| {
+        let run_with = |cache: &str, more: &[&str]| {
             let mut command = std::process::Command::new(program);
             command.args(["--latency", "1ms", "--cache", cache]);
+            command.args(more);
             let output = command
                 .stdin(std::process::Stdio::null())
                 .output()
@@ -1120,8 +1386,16 @@ fn a_second_run_finds_the_file_and_a_second_process_at_once_is_told() {
                 output.status.code(),
             )
         };
+        let run = |cache: &str| run_with(cache, &[]);
         let lines =
             |first, second| format!("Result 1 - Cached: {first}\nResult 2 - Cached: {second}\n");
+        // What is over as soon as it is put is never found, and leaves nothing behind for the next run.
+        let (out, ..) = run_with(&place, &["--ttl", "1ms"]);
+        assert!(out.starts_with(&lines(false, false)), "{out}");
+        let (_, err, code) = run_with(&place, &["--ttl", "0s"]);
+        assert_eq!(code, Some(2));
+        let why = "answers are kept for longer than 0: write 30s or 60m";
+        assert!(err.contains(why), "{err}");
         let (out, err, _) = run(&place);
         assert!(out.starts_with(&lines(false, true)), "{out}");
         assert!(
@@ -1130,6 +1404,13 @@ fn a_second_run_finds_the_file_and_a_second_process_at_once_is_told() {
         );
         let (out, ..) = run(&place);
         assert!(out.starts_with(&lines(true, true)), "{out}");
+        // The guide's dict.
+        let (out, ..) = run_with("memory", &["--json"]);
+        let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        let [first, second] = [0, 1].map(|index| &report["answers"][index]);
+        assert_eq!(first["cached"], json!(false));
+        assert_eq!(second["cached"], json!(true));
+        assert!(first["result"].is_string() && first["result"] == second["result"]);
 
         let held = file.place().store();
         assert_eq!(held.get(&request().1), Ok(None));

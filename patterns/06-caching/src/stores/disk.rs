@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -31,15 +31,17 @@ const IN_MEMORY: usize = 4 << 20;
 
 pub(crate) struct Disk {
     path: PathBuf,
-    /// Opened when first needed, and again after each trouble.
-    database: Mutex<Option<Arc<Database>>>,
+    /// Opened when first needed, and again after each trouble. Whoever uses it reads; whoever opens or
+    /// closes it writes, and so waits for all others: a file that one thread still had open would be
+    /// another process's to the next.
+    database: RwLock<Option<Database>>,
 }
 
 impl Disk {
     pub(crate) fn new(path: PathBuf) -> Disk {
         Disk {
             path,
-            database: Mutex::new(None),
+            database: RwLock::new(None),
         }
     }
 
@@ -50,7 +52,15 @@ impl Disk {
     ) -> Result<T, Trouble> {
         // redb trusts its file, and may panic where something else has changed it. A damaged cache
         // is no reason for a call to fail.
-        let done = catch_unwind(AssertUnwindSafe(|| work(&*self.open()?)));
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let database = self.database.read();
+                if let Some(database) = &*database.unwrap_or_else(PoisonError::into_inner) {
+                    return work(database);
+                }
+                self.open()?;
+            }
+        }));
         let why = match done {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(redb::Error::DatabaseAlreadyOpen)) => {
@@ -67,24 +77,24 @@ impl Disk {
         )))
     }
 
-    fn open(&self) -> Result<Arc<Database>, redb::Error> {
-        let mut kept = self.database();
-        if let Some(database) = &*kept {
-            return Ok(database.clone());
+    fn open(&self) -> Result<(), redb::Error> {
+        let mut database = self.database();
+        if database.is_none() {
+            *database = Some(open(&self.path)?);
         }
-        let database = Arc::new(open(&self.path)?);
-        *kept = Some(database.clone());
-        Ok(database)
+        Ok(())
     }
 
     /// Lets go of the file, which may panic as well.
     fn close(&self) {
-        let database = self.database().take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        let mut database = self.database();
+        let _ = catch_unwind(AssertUnwindSafe(|| *database = None));
     }
 
-    fn database(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    fn database(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

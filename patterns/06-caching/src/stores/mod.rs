@@ -22,6 +22,9 @@ use memory::Memory;
 
 /// Keeps bytes, and may lose them: bytes in, bytes out. Write your own, and give it to
 /// [`Cache::new`](crate::Cache::new).
+///
+/// The cache waits for it as long as it takes. One that may hang needs a time limit of its own, as the
+/// one for Redis has, and then says [`Trouble::Unavailable`].
 pub trait Store: Send + Sync + 'static {
     /// What was put there, unless its lifetime is over.
     ///
@@ -76,7 +79,11 @@ pub enum Place {
     Memory,
     /// In this file, for one process at a time. It grows with what is asked in one lifetime.
     Disk(PathBuf),
-    /// In the Redis server at this URL, for all who reach it.
+    /// In the Redis server at this URL, for all who reach it. Each use waits for half a second at most
+    /// to connect, and as long for the answer.
+    ///
+    /// Blocking, that is half a second for each address the host's name has, and looking the name up
+    /// takes as long as the system lets it: where that may hang, write an address.
     Redis(String),
 }
 

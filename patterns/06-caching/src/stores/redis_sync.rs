@@ -35,14 +35,21 @@ impl Redis {
             match self.run_on(kept, command) {
                 // Redis closes what was idle for long, and all when it stops: then a new connection
                 // gets a try. A Redis that was silent is not asked again.
-                Err(error) if !error.is_timeout() => {}
-                done => return done.map_err(Trouble::unavailable),
+                Err(error) if is_broken(&error) => {
+                    // What has happened to this one has happened to the others, too. Found out one by
+                    // one, each would cost half a second and a pause.
+                    self.idle().clear();
+                    if error.is_timeout() {
+                        return Err(trouble(error));
+                    }
+                }
+                done => return done.map_err(trouble),
             }
         }
         let fresh = self.connect();
         fresh
             .and_then(|fresh| self.run_on(fresh, command))
-            .map_err(Trouble::unavailable)
+            .map_err(trouble)
     }
 
     fn run_on<T: FromRedisValue>(
@@ -50,12 +57,12 @@ impl Redis {
         mut connection: Connection,
         command: &Cmd,
     ) -> Result<T, RedisError> {
-        let value = command.query(&mut connection)?;
+        let done = command.query(&mut connection);
         let mut idle = self.idle();
-        if idle.len() < KEPT {
+        if idle.len() < KEPT && !done.as_ref().is_err_and(is_broken) {
             idle.push(connection);
         }
-        Ok(value)
+        done
     }
 
     fn connect(&self) -> Result<Connection, RedisError> {
@@ -95,4 +102,19 @@ pub(super) fn put(key: &Key, value: &Bytes, lifetime: Duration) -> Cmd {
     command.arg(key.to_string()).arg(&value[..]);
     command.arg("PX").arg(lifetime.max(1));
     command
+}
+
+/// Whether the connection is of no use after this: not where Redis has answered that it won't.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+pub(super) fn trouble(error: RedisError) -> Trouble {
+    match error.code() {
+        // The next SET will put it right.
+        Some("WRONGTYPE") => Trouble::Garbage("a value of another type".to_owned()),
+        // The system's words would be "Resource temporarily unavailable".
+        _ if error.is_timeout() => Trouble::unavailable("Redis does not answer"),
+        _ => Trouble::unavailable(error),
+    }
 }

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ai_core::{AsyncClient, ChatRequest, Config, Error, SyncClient};
+use ai_core::{AsyncClient, CallOptions, ChatRequest, ChatResponse, Config, Error, SyncClient};
 use ai_mock::{Mock, Script};
-use caching::{AsyncCache, Cache, Key, Place, Scope, Source, TTL, chat_key};
+use caching::{AsyncCache, Cache, Cached, Key, Place, Scope, Source, TTL, chat_key};
 use tokio::runtime::Runtime;
 
 /// For what is sure to happen. Only a failing test waits as long as this.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 fn config(mock: &Mock) -> Config {
     Config::new(&mock.base_url(), "offline").expect("a mock's URL is a URL")
@@ -32,8 +32,18 @@ pub(crate) enum First {
     Leaves,
 }
 
-/// The calls made, and what became of the callers: sources, errors (once each), and how many left.
-pub(crate) type Outcome = (usize, Vec<Source>, Vec<String>, usize);
+/// What became of the callers, and what it took.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Outcome {
+    /// The calls made, and those that the server has seen.
+    pub(crate) calls: (usize, u64),
+    /// How many called, and how many were given another's answer.
+    pub(crate) answered: (usize, usize),
+    /// The kind and the text of each error that is not like the one before.
+    pub(crate) errors: Vec<(&'static str, String)>,
+    /// How many left.
+    pub(crate) left: usize,
+}
 
 pub(crate) fn stampede(place: &Place, mock: &Mock, first: First) -> Outcome {
     let client = SyncClient::new(config(mock)).expect("a client can be built");
@@ -44,15 +54,18 @@ pub(crate) fn stampede(place: &Place, mock: &Mock, first: First) -> Outcome {
         let number = calls.fetch_add(1, SeqCst);
         if number == 0 {
             until(|| cache.callers() == CROWD);
-            assert!(first != First::Leaves, "the leader panics, as it should");
         }
-        client.chat(&request)
+        let answer = client.chat(&request);
+        // It has paid by then. A thread can't be made to leave any sooner.
+        let leaves = number == 0 && first == First::Leaves;
+        assert!(!leaves, "the leader panics, as it should");
+        answer
     };
     std::thread::scope(|scope| {
         let caller = |_| scope.spawn(|| cache.chat(&key, call));
         let callers: Vec<_> = (0..CROWD).map(caller).collect();
         let ends = callers.into_iter().map(|caller| caller.join().ok());
-        outcome(&calls, ends.collect())
+        outcome(&calls, mock, ends.collect())
     })
 }
 
@@ -69,6 +82,7 @@ pub(crate) async fn stampede_async(place: &Place, mock: &Mock, first: First) -> 
         tokio::spawn(async move {
             let call = || async {
                 let number = calls.fetch_add(1, SeqCst);
+                let mut options = CallOptions::new();
                 if number == 0 {
                     until_async(|| cache.callers() == CROWD).await;
                     let led = led.lock().expect("nobody panics with it").take();
@@ -76,10 +90,10 @@ pub(crate) async fn stampede_async(place: &Place, mock: &Mock, first: First) -> 
                         .send(index)
                         .expect("somebody listens");
                     if first == First::Leaves {
-                        std::future::pending::<()>().await;
+                        options = options.header("x-mock-latency", "1000s");
                     }
                 }
-                client.chat(&request).await
+                client.with(options)?.chat(&request).await
             };
             cache.chat(&key, call).await
         })
@@ -87,15 +101,18 @@ pub(crate) async fn stampede_async(place: &Place, mock: &Mock, first: First) -> 
     let callers: Vec<_> = (0..CROWD).map(caller).collect();
     let leader: usize = leader.await.expect("somebody leads");
     if first == First::Leaves {
+        // In mid-call: the server has the request, and is paid for it.
+        until_async(|| mock.stats().requests == 1).await;
         callers[leader].abort();
     }
     let ends = futures::future::join_all(callers).await;
-    outcome(&calls, ends.into_iter().map(Result::ok).collect())
+    outcome(&calls, mock, ends.into_iter().map(Result::ok).collect())
 }
 
 fn outcome(
     calls: &AtomicUsize,
-    ends: Vec<Option<Result<caching::Cached<ai_core::ChatResponse>, Error>>>,
+    mock: &Mock,
+    ends: Vec<Option<Result<Cached<ChatResponse>, Error>>>,
 ) -> Outcome {
     let left = ends.iter().filter(|end| end.is_none()).count();
     let (mut sources, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new());
@@ -105,7 +122,7 @@ fn outcome(
                 sources.push(cached.source);
                 texts.push(cached.value.text().into_owned());
             }
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => errors.push((error.kind(), error.to_string())),
         }
     }
     texts.dedup();
@@ -113,35 +130,46 @@ fn outcome(
     let failed = errors.len();
     errors.dedup();
     assert!(failed == 0 || failed == CROWD, "{failed} of {CROWD} failed");
-    (calls.load(SeqCst), sources, errors, left)
+    let count = |source| sources.iter().filter(|it| **it == source).count();
+    Outcome {
+        calls: (calls.load(SeqCst), mock.stats().requests),
+        answered: (count(Source::Called), count(Source::Shared)),
+        errors,
+        left,
+    }
 }
 
 pub(crate) fn stampedes_in<S>(place: impl Fn() -> (Place, S)) {
     for first in [First::Succeeds, First::Fails, First::Leaves] {
-        for version in ["sync", "async"] {
+        let outcomes = ["sync", "async"].map(|version| {
             let mock = Mock::start().expect("a free port on 127.0.0.1");
             if first == First::Fails {
                 mock.set(|now| now.script = Script::Empty500);
             }
             let (place, _server) = place();
-            let (calls, sources, errors, left) = match version {
+            match version {
                 "sync" => stampede(&place, &mock, first),
                 _ => Runtime::new()
                     .expect("a runtime can be built")
                     .block_on(stampede_async(&place, &mock, first)),
-            };
-            let about = format!("{place}, {version}, {first:?}");
-            let count = |source| sources.iter().filter(|it| **it == source).count();
-            let counted = (calls, count(Source::Called), count(Source::Shared), left);
-            let expected = match first {
-                First::Succeeds => (1, 1, CROWD - 1, 0),
-                First::Fails => (1, 0, 0, 0),
-                First::Leaves => (2, 1, CROWD - 2, 1),
-            };
-            assert_eq!(counted, expected, "{about}");
-            assert_eq!(mock.stats().requests, 1, "{about}");
-            assert_eq!(errors.len(), usize::from(first == First::Fails), "{about}");
-        }
+            }
+        });
+        let [sync, awaited] = &outcomes;
+        assert_eq!(sync, awaited, "{first:?}");
+        let (calls, answered, left) = match first {
+            First::Succeeds => (1, (1, CROWD - 1), 0),
+            First::Fails => (1, (0, 0), 0),
+            First::Leaves => (2, (1, CROWD - 2), 1),
+        };
+        // Each call has cost a request.
+        assert_eq!(sync.calls, (calls, calls as u64), "{first:?}");
+        assert_eq!((sync.answered, sync.left), (answered, left), "{first:?}");
+        let kinds: Vec<_> = sync.errors.iter().map(|(kind, _)| *kind).collect();
+        let failed: &[&str] = match first {
+            First::Fails => &["status"],
+            _ => &[],
+        };
+        assert_eq!(kinds, failed, "{first:?}");
     }
 }
 
