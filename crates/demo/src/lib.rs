@@ -21,7 +21,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
-pub use scene::{SERVICES, Scene, failures, hostile};
+pub use scene::{SERVICES, Scene, Stage, failures, hostile};
 pub use timeline::{Bar, timeline, window_lines};
 
 /// What a lesson's body answers. An error is shown as one line, and the exit code is 1.
@@ -44,8 +44,8 @@ struct Arguments {
     /// How long the offline server takes: 300ms, 100ms..300ms or lognormal:50ms,400ms
     #[arg(long, conflicts_with = "live")]
     latency: Option<Latency>,
-    /// How long a minute of the rate limit takes, for lessons that have one: 1.5s, or 60s live
-    #[arg(long, value_parser = ai_mock::parse::window)]
+    /// How long a minute of the offline server's rate limit takes, for lessons that have one [default: 1.5s]
+    #[arg(long, value_parser = ai_mock::parse::window, conflicts_with = "live")]
     window: Option<Duration>,
     /// Where answers are kept, for lessons with a cache: memory, disk[:FILE] or redis://HOST [default: memory]
     #[arg(long)]
@@ -56,19 +56,25 @@ struct Arguments {
     /// Choose the offline answers: the same seed gives the same ones each time
     #[arg(long, default_value_t = 7, conflicts_with = "live")]
     seed: u64,
+    /// Print the true schedule of the pauses and end, for lessons that have one
+    #[arg(long, conflicts_with_all = ["prompt", "live", "json"])]
+    schedule: bool,
 }
 
 /// Runs a lesson that blocks: reads the arguments, starts the server, calls `lesson`.
-pub fn run(scene: Scene, lesson: impl FnOnce(&Session) -> Outcome) -> ExitCode {
-    match Session::start(scene) {
+pub fn run(stage: impl Into<Stage>, lesson: impl FnOnce(&Session) -> Outcome) -> ExitCode {
+    match Session::start(stage.into()) {
         Ok(session) => exit_code(lesson(&session)),
         Err(code) => code,
     }
 }
 
 /// Runs a lesson that awaits.
-pub async fn run_async(scene: Scene, lesson: impl AsyncFnOnce(&Session) -> Outcome) -> ExitCode {
-    match Session::start(scene) {
+pub async fn run_async(
+    stage: impl Into<Stage>,
+    lesson: impl AsyncFnOnce(&Session) -> Outcome,
+) -> ExitCode {
+    match Session::start(stage.into()) {
         Ok(session) => exit_code(lesson(&session).await),
         Err(code) => code,
     }
@@ -92,7 +98,8 @@ pub struct Session {
 }
 
 impl Session {
-    fn start(scene: Scene) -> Result<Session, ExitCode> {
+    /// Reads the arguments and starts the server; or gives the exit code, where that is all.
+    fn start(Stage { scene, schedule }: Stage) -> Result<Session, ExitCode> {
         let arguments = Arguments::parse();
         if arguments.window.is_some() && scene != Scene::Quota {
             let why = "--window is for lessons with a rate limit";
@@ -101,6 +108,12 @@ impl Session {
         if (arguments.cache.is_some() || arguments.ttl.is_some()) && scene != Scene::Cached {
             let why = "--cache and --ttl are for lessons with a cache";
             misused(ErrorKind::ArgumentConflict, why);
+        }
+        if arguments.schedule {
+            let why = "--schedule is for lessons with a schedule of pauses";
+            let table = schedule.unwrap_or_else(|| misused(ErrorKind::ArgumentConflict, why));
+            let printed = io::stdout().write_all(table().as_bytes());
+            return Err(exit_code(printed.map_err(Into::into)));
         }
         let scale = match arguments.window {
             Some(window) => Scene::scale_for(window),

@@ -30,6 +30,22 @@ pub enum Scene {
     Hostile,
 }
 
+/// A scene, and what `--schedule` prints where the lesson has a schedule.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage {
+    pub(crate) scene: Scene,
+    pub(crate) schedule: Option<fn() -> String>,
+}
+
+impl From<Scene> for Stage {
+    fn from(scene: Scene) -> Stage {
+        Stage {
+            scene,
+            schedule: None,
+        }
+    }
+}
+
 /// What the guide says a reply takes.
 const REPLY: Duration = Duration::from_secs(3);
 
@@ -66,6 +82,14 @@ impl Scene {
             Scene::Replies | Scene::Cached | Scene::Story | Scene::Unreliable => 0.1,
             Scene::Services => 1.0,
             Scene::Quota | Scene::Hostile => 0.025,
+        }
+    }
+
+    /// This scene, for a lesson that has a schedule: `--schedule` prints it, and starts no server.
+    pub fn or_schedule(self, schedule: fn() -> String) -> Stage {
+        Stage {
+            scene: self,
+            schedule: Some(schedule),
         }
     }
 

@@ -9,6 +9,7 @@ mod stops;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
@@ -70,6 +71,7 @@ fn tour(arguments: &Arguments) -> Result<Option<String>, Box<dyn std::error::Err
         "server: offline mock on 127.0.0.1 (seed {})",
         arguments.seed
     ));
+    let started = Instant::now();
     let mut out = anstream::stdout().lock();
     let mut all = Vec::new();
     for pattern in patterns {
@@ -89,6 +91,9 @@ fn tour(arguments: &Arguments) -> Result<Option<String>, Box<dyn std::error::Err
     }
     if !arguments.json {
         show::table(&mut out, &all)?;
+        if arguments.pattern.is_empty() {
+            show::whole_tour(&mut out, started.elapsed())?;
+        }
     }
     Ok(all.into_iter().find_map(|run| run.error))
 }

@@ -111,6 +111,11 @@ impl Stop {
         }
     }
 
+    /// What the guide's seconds are multiplied by.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
     /// The time that its timelines span.
     pub(crate) fn whole(&self) -> Duration {
         self.plan.whole.mul_f64(self.scale)

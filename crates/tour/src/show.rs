@@ -20,7 +20,14 @@ const FIGURES: usize = 24;
 
 pub(crate) fn heading(out: &mut impl Write, stop: &Stop) -> io::Result<()> {
     let (number, name) = (stop.plan.number, stop.plan.name);
-    writeln!(out, "\n{BOLD}{number} {name}{BOLD:#} · {}", stop.about())
+    writeln!(out, "\n{BOLD}{number} {name}{BOLD:#} · {}", stop.about())?;
+    // A line of its own: there is no room for it in 80 columns.
+    let scale = stop.scale();
+    writeln!(out, "  {DIM}the guide's seconds times {scale}{DIM:#}")
+}
+
+pub(crate) fn whole_tour(out: &mut impl Write, took: Duration) -> io::Result<()> {
+    writeln!(out, "The whole tour took {:.1} s.", took.as_secs_f64())
 }
 
 pub(crate) fn run(out: &mut impl Write, run: &Run, whole: Duration) -> io::Result<()> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use snapbox::assert_data_eq;
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -298,7 +299,6 @@ fn without_a_key_a_live_run_ends_before_any_connection() {
 
 #[test]
 fn each_failure_is_one_clear_line() {
-    let refused = || "http://127.0.0.1:9/v1".to_owned();
     let refusing = |status, body: &'static str, kind| {
         Server::start(move |_: &Request| ResponseTemplate::new(status).set_body_raw(body, kind))
     };
@@ -334,7 +334,7 @@ fn each_failure_is_one_clear_line() {
             Fails::Unsent,
             "OPENAI_BASE_URL",
         ),
-        (refused(), Fails::ForNow, "cannot connect: 127.0.0.1:9: "),
+        (nobody("/v1"), Fails::ForNow, "cannot connect: 127.0.0.1:"),
         (no_such_host, Fails::ForNow, "cannot connect: aaa"),
         (
             unauthorized.url(),
@@ -487,8 +487,8 @@ fn a_proxy_that_is_dead_is_no_matter_to_what_stays_on_this_machine() {
     let server = Server::start(openai);
     let with_dead_proxy = |command: &mut Command| {
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env(name, "http://127.0.0.1:9");
-            command.env(name.to_lowercase(), "http://127.0.0.1:9");
+            command.env(name, nobody(""));
+            command.env(name.to_lowercase(), nobody(""));
         }
         let ran = run(command);
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -532,6 +532,11 @@ fn a_mistake_in_the_arguments_ends_with_2_and_says_what_is_right() {
         tour(&["--seed", "x"], "--seed"),
         ("retry-sync", &["--window", "1s"], "Usage: retry-sync"),
         ("retry-async", &["--ttl", "1s"], "Usage: retry-async"),
+        (
+            "retry-sync",
+            &["--schedule", "--json"],
+            "cannot be used with",
+        ),
     ];
     for &program in PROGRAMS {
         let usage: &[&str] = &["--bogus"];
@@ -548,7 +553,16 @@ fn a_mistake_in_the_arguments_ends_with_2_and_says_what_is_right() {
                 &["--live", "--seed", "1"],
                 "cannot be used with",
             ),
+            // It would send the quota of a minute each 1.5 s to a service that bills it.
+            (
+                program.name,
+                &["--live", "--window", "1.5s"],
+                "cannot be used with",
+            ),
         ]);
+        if !program.name.starts_with("retry-") {
+            mistakes.push((program.name, &["--schedule"], "for lessons with a schedule"));
+        }
     }
     for (program, arguments, hint) in mistakes {
         let ran = run(offline(program).args(arguments));
@@ -562,8 +576,34 @@ fn a_mistake_in_the_arguments_ends_with_2_and_says_what_is_right() {
 }
 
 #[test]
+fn the_guides_hundred_prompts_keep_the_limit_of_a_minute_as_long_as_told() {
+    for name in ["rate-limited-batch-sync", "rate-limited-batch-async"] {
+        let ran = run(offline(name).args(["--window", "1s", "--json"]));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.stderr.contains("60 requests in any 1 s,"), "{ran:?}");
+        let object: Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
+        let items = object["items"].as_array().expect("it has items");
+        assert_eq!(items.len(), 100);
+        for (number, item) in items.iter().enumerate() {
+            assert_eq!(item["prompt"], format!("Summarize topic {number}"));
+            assert!(item["result"].is_string(), "{item}");
+        }
+    }
+}
+
+#[test]
+fn both_retries_print_the_true_schedule_and_nothing_else() {
+    for program in ["retry-sync", "retry-async"] {
+        let ran = run(offline(program).arg("--schedule"));
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{ran:?}");
+        assert_eq!(ran.stdout, retry::schedule_table());
+    }
+}
+
+#[test]
 fn who_reads_no_further_ends_the_programs_quietly() {
     for lines in [0, 1] {
+        quits_quietly(offline("retry-sync").arg("--schedule"), lines);
         each(|program| quits_quietly(offline(program.name).args(["--latency", "50ms"]), lines));
         quits_quietly(offline("tour").args(["--scale", "0.01"]), lines);
         quits_quietly(offline("tour").args(["--scale", "0.01", "--json"]), lines);
@@ -600,7 +640,7 @@ fn who_closes_standard_error_loses_nothing_of_the_result() {
     });
     closed(offline("tour").args(["--scale", "0.01", "retry"]));
     // What it can't be told on is no reason to hide that it failed.
-    let mut wrong = live("single-request-sync", "http://127.0.0.1:9/v1");
+    let mut wrong = live("single-request-sync", &nobody("/v1"));
     let (reader, writer) = pipe().expect("a pipe can be made");
     drop(reader);
     assert_eq!(run(wrong.stderr(writer)).code, Some(1));
@@ -638,6 +678,67 @@ fn the_tour_fits_a_terminal_of_80_columns() {
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
+    // At each stop stands its scale, and at the end of the whole tour its time.
+    let scales: Vec<_> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("  the guide's seconds times "))
+        .collect();
+    let expected = ["0.1", "0.1", "0.025", "0.1", "1", "0.1", "0.1", "0.025"];
+    assert_eq!(scales, expected);
+    let last = ran.stdout.lines().last().unwrap_or_default();
+    assert_data_eq!(last, "The whole tour took [..] s.");
+}
+
+#[test]
+fn the_tour_shows_of_each_pattern_what_it_teaches() {
+    let ran = run(offline("tour").args(["--json", "--scale", "0.01"]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let runs: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"))
+        .collect();
+    let text = |run: &Value, key: &str| run[key].as_str().expect("it is text").to_owned();
+    let mut patterns: Vec<_> = runs.iter().map(|run| text(run, "pattern")).collect();
+    patterns.dedup();
+    assert_eq!(
+        patterns,
+        [
+            "single-request",
+            "concurrent-requests",
+            "rate-limited-batch",
+            "streaming",
+            "multi-service",
+            "caching",
+            "retry",
+            "resilient-batch"
+        ]
+    );
+    let mut retries = Vec::new();
+    for run in &runs {
+        let number = |value: &Value| value.as_u64().expect("it is a number");
+        let [requests, ok, failed, attempts] =
+            ["requests", "ok", "failed", "attempts"].map(|key| number(&run[key]));
+        assert_eq!(ok + failed, requests, "{run}");
+        let guides = text(run, "strategy") == "as-written";
+        assert!(guides || failed == 0, "{run}");
+        if run["window"].is_object() {
+            let [limit, fullest] = ["limit", "fullest"].map(|key| number(&run["window"][key]));
+            // The guide's limiter breaks it, but on a machine that is busy not every time.
+            assert!(guides || fullest <= limit, "{run}");
+        }
+        match (&*text(run, "pattern"), &*text(run, "strategy")) {
+            ("caching", "cache") => assert_eq!((requests, attempts), (10, 1), "{run}"),
+            ("retry", _) => retries.push((text(run, "version"), attempts)),
+            _ => {}
+        }
+    }
+    let [(sync, first), (awaited, second)] = &retries[..] else {
+        panic!("{retries:?}");
+    };
+    assert_eq!((&**sync, &**awaited), ("sync", "async"));
+    assert!(first == second && *first > 1, "{retries:?}");
 }
 
 // What a shell can do to them.
@@ -816,6 +917,18 @@ static PROGRAM_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     assert!(status.expect("cargo can be started").success());
     folder.to_owned()
 });
+
+/// A place on a server that nobody runs: its port is bound, so that nobody else gets it meanwhile.
+fn nobody(path: &str) -> String {
+    static PORT: LazyLock<TcpSocket> = LazyLock::new(|| {
+        let socket = TcpSocket::new_v4().expect("a socket can be made");
+        let any_port = "127.0.0.1:0".parse().expect("it is an address");
+        socket.bind(any_port).expect("a free port");
+        socket
+    });
+    let address = PORT.local_addr().expect("it is bound");
+    format!("http://{address}{path}")
+}
 
 /// A run with nothing in its environment but what is said here.
 fn offline(program: &str) -> Command {

@@ -1,5 +1,5 @@
 //! The chores of this repository, one module a command: `cargo xtask test`, `ci`, `tidy`, `sdk`,
-//! `speedups`, `book`, `exercises`, `page`, `doctor`.
+//! `speedups`, `book`, `exercises`, `page`, `doctor`, `build-budget`.
 //!
 //! They are a program and not scripts, so that they run the same on a laptop and in CI, and are
 //! tested like everything else here. Below the commands stand what they share: [`workspace`] (what
@@ -25,6 +25,8 @@ pub mod exercises;
 pub mod page;
 
 pub mod doctor;
+
+pub mod build_budget;
 
 pub mod code;
 pub mod packages;

@@ -39,6 +39,12 @@ enum Chore {
     Page,
     /// Checks that every exercise is red as it comes, and green with its solution
     Exercises,
+    /// Measures a cold build of the tour in relation to that of an empty package with reqwest
+    BuildBudget {
+        /// How often both are built; the median counts
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        pairs: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Book => xtask::book::run(&workspace),
         Chore::Page => xtask::page::run(&workspace),
         Chore::Exercises => xtask::exercises::run(&workspace),
+        Chore::BuildBudget { pairs } => xtask::build_budget::run(&workspace, pairs),
         Chore::Speedups(options) => xtask::speedups::run(&workspace, &options),
     });
     match result {

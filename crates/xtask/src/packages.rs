@@ -3,6 +3,9 @@
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::ffi::OsStr;
+use std::fs::Metadata;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -134,9 +137,20 @@ fn find_on(path: &OsStr, program: &str) -> Option<PathBuf> {
     let name = format!("{program}{EXE_SUFFIX}");
     let found = env::split_paths(path)
         .map(|folder| folder.join(&name))
-        .find(|file| file.is_file())?;
+        .find(|file| is_program(file))?;
     // PATH may hold relative folders, and each test runs in the folder of its package.
     std::path::absolute(found).ok()
+}
+
+/// Whether it is a file that can be run: on Unix somebody must have allowed that, and a shell looks on
+/// where nobody has.
+fn is_program(file: &Path) -> bool {
+    #[cfg(unix)]
+    let allowed = |data: &Metadata| data.permissions().mode() & 0o111 != 0;
+    #[cfg(not(unix))]
+    let allowed = |_: &Metadata| true;
+    let data = file.metadata();
+    data.is_ok_and(|data| data.is_file() && allowed(&data))
 }
 
 #[cfg(test)]
@@ -173,9 +187,11 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_program_is_where_path_says_and_its_place_is_absolute() {
-        let path = env::join_paths(["no-such-folder", "src"]).expect("no colon is in them");
-        let here = find_on(&path, "packages.rs").expect("it is there");
-        assert!(here.is_absolute() && here.ends_with("src/packages.rs"));
+        let path =
+            env::join_paths(["no-such-folder", "src", "tests"]).expect("no colon is in them");
+        let here = find_on(&path, "fake.sh").expect("it is there");
+        assert!(here.is_absolute() && here.ends_with("tests/fake.sh"));
         assert_eq!(find_on(&path, "redis-server"), None);
+        assert_eq!(find_on(&path, "packages.rs"), None, "it can't be run");
     }
 }

@@ -4,10 +4,13 @@
 //! Not the server that may run on this machine already: that one holds somebody's data.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Result as IoResult};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::packages::{self, Package, find};
@@ -25,8 +28,11 @@ pub struct Redis {
 /// Runs a server until its own input ends. That comes when its owner drops the other end or dies,
 /// even by `kill -9`, and no signal comes before: the shell ignores those that Ctrl-C, a closed
 /// terminal and `kill` send. The server keeps nothing, so it needs no time to end.
+///
+/// What it says on stderr is heard as well: of a wrong setting it tells there, and so does the loader of
+/// a library that is missing.
 const SUPERVISE: &str = r#"trap '' INT TERM HUP
-"$@" & server=$!
+"$@" 2>&1 & server=$!
 exec >&-
 read -r _
 kill -KILL "$server"
@@ -40,6 +46,10 @@ const READY: &str = "Ready to accept connections";
 
 /// What it logs when another has its port.
 const TAKEN: &str = "Address already in use";
+
+/// How long it may take to be there. It takes a tenth of a second: one that has not said so by then
+/// says something else, or says it elsewhere.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What it is called where.
 const PACKAGE: Package = Package {
@@ -68,7 +78,7 @@ impl Redis {
                 .local_addr()?
                 .port();
             let (server, stdout) = Redis::start_on(&program, port, folder)?;
-            said = match wait_until_ready(stdout)? {
+            said = match wait_until_ready(stdout, PATIENCE) {
                 None => return Ok(server),
                 Some(said) => said,
             };
@@ -109,22 +119,32 @@ impl Drop for Redis {
     }
 }
 
-/// Reads what a server logs until it is ready. If it ends before: its last words.
+/// Reads what a server logs until it is ready. If it ends before, or takes too long: its last words.
 ///
 /// A connection made from here would prove less: it might lead to whoever has won the port.
-fn wait_until_ready(stdout: ChildStdout) -> IoResult<Option<String>> {
+fn wait_until_ready(stdout: ChildStdout, patience: Duration) -> Option<String> {
+    let (send, lines) = channel();
+    // A thread, since nobody can stop reading a pipe. It ends with the server, or when nobody listens.
+    thread::spawn(move || {
+        let mut said = BufReader::new(stdout).lines().map_while(|line| line.ok());
+        said.try_for_each(|line| send.send(line))
+    });
+    let end = Instant::now() + patience;
     let mut last = String::new();
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
-        if line.contains(READY) {
-            return Ok(None);
-        }
-        // The line that gives the reason is not always the last one.
-        if !last.contains(TAKEN) && !line.trim().is_empty() {
-            last = line;
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) if line.contains(READY) => return None,
+            // The line that gives the reason is not always the last one.
+            Ok(line) if last.contains(TAKEN) || line.trim().is_empty() => {}
+            Ok(line) => last = line,
+            Err(RecvTimeoutError::Disconnected) => return Some(last),
+            Err(RecvTimeoutError::Timeout) => {
+                return Some(format!(
+                    "it has not said {READY:?} within {patience:?}, and at last {last:?}"
+                ));
+            }
         }
     }
-    Ok(Some(last))
 }
 
 /// Installs the server and says where its program is.
@@ -144,4 +164,23 @@ fn how_to(reason: &str) -> String {
          dnf install redis; macOS: brew install redis) and run this again, or run `cargo test`, \
          which tests everything else"
     )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    // All else is in tests/redis.rs, where the programs are played: there it would take the 30 s.
+    #[test]
+    fn a_server_that_never_says_that_it_is_ready_is_not_waited_for_for_ever() {
+        let mut server = Command::new("sh");
+        server.args(["-c", "echo ready, in other words; exec sleep 60"]);
+        let mut server = server.stdout(Stdio::piped()).spawn().expect("sh is here");
+        let stdout = server.stdout.take().expect("it is piped");
+        let said = wait_until_ready(stdout, Duration::from_millis(100));
+        let said = said.expect("it is not ready");
+        assert!(said.contains("within 100ms"), "{said}");
+        server.kill().expect("it runs");
+        server.wait().expect("it ends");
+    }
 }

@@ -25,11 +25,14 @@ redis-server)
         exit 1
     fi
     if [ -e "$FAKE/broken" ]; then
-        echo "Bad directive or wrong number of arguments"
+        # As Redis does: about a wrong setting it speaks here.
+        echo "Bad directive or wrong number of arguments" >&2
         exit 1
     fi
     # Whoever reads the pipe sees its end when this has ended, and not before.
     exec 9>"$FAKE/alive"
+    # A real one would end at this signal. Here only the supervisor is to end it.
+    trap '' TERM
     echo "Ready to accept connections tcp"
     exec sleep 600
     ;;

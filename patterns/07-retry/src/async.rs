@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, info_span};
 
 use crate::backoff::{Next, Policy, Retryable};
-use crate::report::{Answer, Failed};
+use crate::report::{Answer, Failed, in_known_terms, with_reason};
 
 /// Calls `op` until it succeeds or the policy gives up. Dropping the future ends the attempt or the
 /// pause that it is in.
@@ -66,17 +66,19 @@ pub async fn retry_with<T, E: Retryable, Fut: Future<Output = Result<T, E>>>(
 /// has a limit on the whole of a call, the shorter of the two holds.
 ///
 /// # Errors
-/// The last one of [`AsyncClient::generate_text`].
+/// The last one of [`AsyncClient::generate_text`]. If an attempt has used up what was left of the deadline,
+/// it names the deadline.
 pub async fn generate_text(
     client: &AsyncClient,
     policy: &Policy,
     prompt: &str,
-    notify: impl FnMut(&Failed<'_, Error>),
+    mut notify: impl FnMut(&Failed<'_, Error>),
 ) -> Result<Answer, Error> {
     // One key for the operation and not one an attempt: by it a server that knows the header sees
     // that it has done this already.
     let key = format!("{:032x}", rand::random::<u128>());
     let options = CallOptions::new().idempotency_key(key);
+    let own = client.timeouts().total;
     let started = Instant::now();
     let mut attempts = 0;
     let op = || {
@@ -84,11 +86,14 @@ pub async fn generate_text(
         let mut options = options.clone();
         if let Some(limit) = policy.deadline {
             let left = limit.saturating_sub(started.elapsed());
-            let own = client.timeouts().total.unwrap_or(left);
-            options = options.total(left.min(own));
+            options = options.total(own.map_or(left, |own| own.min(left)));
         }
-        async move { client.with(options)?.generate_text(prompt).await }
+        async move {
+            let result = client.with(options)?.generate_text(prompt).await;
+            result.map_err(|error| in_known_terms(error, policy.deadline, own))
+        }
     };
+    let notify = |failed: &Failed<'_, Error>| notify(&with_reason(failed, policy.deadline));
     let text = retry_with(policy, rand::random, notify, op).await?;
     Ok(Answer { text, attempts })
 }

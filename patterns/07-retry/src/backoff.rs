@@ -80,7 +80,8 @@ pub struct Policy {
     pub max_delay: Duration,
     /// How chance spreads the pauses, so that those who failed together don't come back together.
     pub jitter: Jitter,
-    /// The time for the whole operation. No pause runs past it. None.
+    /// The time for the whole operation. No pause runs past it, and with `generate_text` no attempt
+    /// does. `retry` can't end an attempt of yours that hangs: give it a limit of its own. None.
     pub deadline: Option<Duration>,
     /// The longest Retry-After that is waited for: 120 s, as in OpenAI's own client. A server that
     /// asks for more is not asked again.
@@ -189,7 +190,7 @@ pub enum Reason {
     NoAttemptsLeft,
     /// The server asks for a longer pause than [`Policy::retry_after_cap`].
     AskedTooMuch(Duration),
-    /// This pause would run past [`Policy::deadline`].
+    /// This pause would run past [`Policy::deadline`]. Zero: the attempt has used up what was left.
     PastDeadline(Duration),
     /// The [`Budget`] is spent.
     NoBudget,

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// work (a timeout there: the dear kind); a success gives 1 back. So in the long run at most one
 /// call in six is a retry. (The SDKs also give back what a retry that succeeded had cost.)
 ///
+/// A retry is paid for when it is decided on, before its pause. Who drops the future in that pause has
+/// paid for an attempt that is not made: so the purse errs on the side of fewer retries. To give that
+/// back, each pause would need a guard.
+///
 /// ```
 /// use retry::Budget;
 ///

@@ -12,6 +12,7 @@ mod r#async;
 mod backoff;
 mod budget;
 mod report;
+mod schedule;
 mod sync;
 
 pub use r#async::{
@@ -20,4 +21,5 @@ pub use r#async::{
 pub use backoff::{Attempts, Jitter, Next, Policy, Reason, Retryable};
 pub use budget::Budget;
 pub use report::{Answer, Failed};
+pub use schedule::{schedule, schedule_table};
 pub use sync::{generate_text, retry, retry_with};

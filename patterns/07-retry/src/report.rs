@@ -1,7 +1,9 @@
 //! What people see of it.
 
 use std::fmt;
+use std::time::Duration;
 
+use ai_core::Error;
 use serde::Serialize;
 
 use crate::backoff::{Next, Reason};
@@ -26,6 +28,37 @@ pub struct Answer {
     pub attempts: u32,
 }
 
+/// The error of an attempt in terms of limits that somebody has set: the `deadline` of the operation and
+/// the client's `own` for a call. What was left of the deadline, by which the attempt may have been cut,
+/// would tell the caller nothing.
+pub(crate) fn in_known_terms(
+    error: Error,
+    deadline: Option<Duration>,
+    own: Option<Duration>,
+) -> Error {
+    match (error, deadline) {
+        (Error::Deadline { limit: left }, Some(limit)) if Some(left) != own => {
+            Error::Deadline { limit }
+        }
+        (error, _) => error,
+    }
+}
+
+/// What the hook is told of an attempt that the `deadline` has cut: that no time is left, and not that
+/// another try would fail as well.
+pub(crate) fn with_reason<'a>(
+    failed: &Failed<'a, Error>,
+    deadline: Option<Duration>,
+) -> Failed<'a, Error> {
+    let next = match failed.cause {
+        Error::Deadline { limit } if Some(*limit) == deadline => {
+            Next::GiveUp(Reason::PastDeadline(Duration::ZERO))
+        }
+        _ => failed.next,
+    };
+    Failed { next, ..*failed }
+}
+
 impl<E: fmt::Display> fmt::Display for Failed<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Attempt {} failed: {}. ", self.attempt, self.cause)?;
@@ -43,6 +76,7 @@ impl fmt::Display for Reason {
             Reason::MaybeBilled => f.write_str("it may have been paid for"),
             Reason::NoAttemptsLeft => f.write_str("no attempt is left"),
             Reason::AskedTooMuch(wait) => write!(f, "the server asks to wait {wait:?}"),
+            Reason::PastDeadline(Duration::ZERO) => f.write_str("no time is left"),
             Reason::PastDeadline(pause) => write!(f, "no time is left to wait {pause:.2?}"),
             Reason::NoBudget => f.write_str("the retry budget is spent"),
         }

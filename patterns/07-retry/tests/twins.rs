@@ -11,8 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use retry::{
     Answer, Budget, Failed, Jitter, Next, Policy, Reason, Retryable, generate_text,
-    generate_text_async, retry, retry_async, retry_with, retry_with_async,
+    generate_text_async, retry, retry_async, retry_with, retry_with_async, schedule,
+    schedule_table,
 };
+use tokio::net::TcpSocket;
 use wiremock::{MockServer, ResponseTemplate};
 
 #[path = "../examples/as_written.rs"]
@@ -23,10 +25,6 @@ mod as_written;
 #[allow(dead_code)]
 mod contention;
 
-#[path = "../examples/schedule.rs"]
-#[allow(dead_code)]
-mod schedule;
-
 const PROMPT: &str = "Explain quantum computing in simple terms";
 
 /// For what is sure to happen. Only a failing test waits as long as this.
@@ -36,8 +34,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 // What the server does, and what comes of it: over real sockets, with pauses of a millisecond.
 
-/// How the server behaves, how many attempts are made, and how the operation ends.
-fn cases() -> Vec<(Settings, usize, &'static str)> {
+/// How the server behaves, how many attempts are made (and how many where nothing may be repeated that
+/// may have been paid for), and how the operation ends.
+fn cases() -> Vec<(Settings, [usize; 2], &'static str)> {
     let always = |failure| Settings {
         fail_first: Some(FailFirst {
             attempts: None,
@@ -51,52 +50,64 @@ fn cases() -> Vec<(Settings, usize, &'static str)> {
     };
     let mut cases = Vec::new();
     for status in [400, 401, 403, 404, 422] {
-        cases.push((always(Failure::Status(status)), 1, "status"));
+        cases.push((always(Failure::Status(status)), [1, 1], "status"));
     }
-    for status in [408, 409, 500, 502, 503, 504, 529, 599] {
-        cases.push((always(Failure::Status(status)), 3, "status"));
+    for status in [409, 500, 503, 529, 599] {
+        cases.push((always(Failure::Status(status)), [3, 3], "status"));
+    }
+    // A gateway gave up, and the model behind it may not have.
+    for status in [408, 502, 504] {
+        cases.push((always(Failure::Status(status)), [3, 1], "status"));
     }
     cases.extend([
-        (script(Script::NumericCode), 3, "rate_limited"),
+        (script(Script::NumericCode), [3, 3], "rate_limited"),
         // It comes with a Retry-After of 1 s, which is above this table's cap.
-        (always(Failure::Status(429)), 1, "rate_limited"),
-        (always(Failure::Reset), 3, "interrupted"),
-        (script(Script::NeverAnswers), 3, "silent"),
-        (script(Script::QuotaExhausted), 1, "quota_exhausted"),
-        (script(Script::Html502), 3, "status"),
+        (always(Failure::Status(429)), [1, 1], "rate_limited"),
+        (always(Failure::Reset), [3, 1], "interrupted"),
+        (script(Script::NeverAnswers), [3, 1], "silent"),
+        (script(Script::QuotaExhausted), [1, 1], "quota_exhausted"),
+        (script(Script::Html502), [3, 1], "status"),
         // From here on an answer had begun: it is paid for, and repeating it would be, too.
-        (script(Script::CutBody), 1, "interrupted"),
-        (script(Script::NotJson), 1, "malformed"),
-        (script(Script::ErrorIn200), 1, "server"),
-        (script(Script::Length), 1, "unfinished"),
-        (script(Script::Normal), 1, "success"),
+        (script(Script::CutBody), [1, 1], "interrupted"),
+        (script(Script::NotJson), [1, 1], "malformed"),
+        (script(Script::ErrorIn200), [1, 1], "server"),
+        (script(Script::Length), [1, 1], "unfinished"),
+        (script(Script::Normal), [1, 1], "success"),
     ]);
-    for attempts in [1, 2] {
+    for failures in [1, 2] {
         let recovers = Settings {
             fail_first: Some(FailFirst {
-                attempts: Some(attempts),
+                attempts: Some(failures),
                 failure: Failure::Status(503),
             }),
             ..Settings::default()
         };
-        cases.push((recovers, attempts as usize + 1, "success"));
+        cases.push((recovers, [failures as usize + 1; 2], "success"));
     }
     cases
 }
 
 #[test]
 fn what_may_pass_is_retried_and_what_cannot_is_not_in_both_versions() {
-    let policy = Policy {
+    let policy = |retry_maybe_billed| Policy {
         base_delay: Duration::from_millis(1),
         jitter: Jitter::None,
         retry_after_cap: Duration::from_millis(500),
+        retry_maybe_billed,
         ..Policy::default()
     };
     let mock = Mock::start().expect("a free port on 127.0.0.1");
     let sync_client = SyncClient::new(config(&mock)).expect("a client can be built");
     let async_client = AsyncClient::new(config(&mock)).expect("a client can be built");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
-    for (settings, attempts, end) in cases() {
+    let both = cases().into_iter().flat_map(|(settings, attempts, end)| {
+        let [all, unbilled] = attempts;
+        [
+            (settings.clone(), policy(true), all, end),
+            (settings, policy(false), unbilled, end),
+        ]
+    });
+    for (settings, policy, attempts, end) in both {
         mock.set(|now| *now = settings.clone());
         let options = match settings.script {
             Script::NeverAnswers => CallOptions::new().silence(Duration::from_millis(250)),
@@ -111,7 +122,7 @@ fn what_may_pass_is_retried_and_what_cannot_is_not_in_both_versions() {
             let notify = |failed: &Failed<'_, Error>| notes.push(note(failed));
             runtime.block_on(generate_text_async(&client, &policy, PROMPT, notify))
         });
-        let about = format!("{settings:?}");
+        let about = format!("{settings:?} {policy:?}");
         let (result, _, traffic) = &sync;
         let kind = result
             .as_ref()
@@ -120,8 +131,14 @@ fn what_may_pass_is_retried_and_what_cannot_is_not_in_both_versions() {
         if let Ok(answer) = result {
             assert_eq!(answer.attempts as usize, attempts, "{about}");
         }
+        // Another operation has another key: a server that knows it would give it the answer of the first.
+        assert_ne!(key(&sync.2[0]), key(&awaited.2[0]), "{about}");
         assert_eq!(comparable(sync), comparable(awaited), "{about}");
     }
+}
+
+fn key(entry: &Entry) -> &str {
+    &entry.headers["idempotency-key"]
 }
 
 type Observed = (Result<Answer, Error>, Vec<(u32, Next)>, Vec<Entry>);
@@ -140,10 +157,7 @@ fn observe(
 /// What must be equal. Of the key of the operation only that all attempts have the same: it is drawn.
 fn comparable((result, notes, traffic): Observed) -> impl PartialEq + std::fmt::Debug {
     let result = result.map_err(|error| error.kind());
-    let mut keys: Vec<_> = traffic
-        .iter()
-        .map(|entry| &entry.headers["idempotency-key"])
-        .collect();
+    let mut keys: Vec<_> = traffic.iter().map(key).collect();
     keys.dedup();
     let one_key = keys.len() == 1;
     assert!(one_key && keys[0].len() == 32, "{keys:?}");
@@ -186,27 +200,35 @@ fn trace<E: Retryable + Clone + PartialEq + std::fmt::Debug>(
     };
 
     let clock = SimulatedClock::new();
-    let (mut begun, mut notes) = (Vec::new(), Vec::new());
+    let (mut begun, mut notes, mut told) = (Vec::new(), Vec::new(), Vec::new());
     let result = retry_with(
         policy,
         &clock,
         chance(),
-        |failed: &Failed<'_, E>| notes.push(note(failed)),
+        |failed: &Failed<'_, E>| {
+            notes.push(note(failed));
+            told.push(clock.now());
+        },
         || {
             begun.push(clock.now());
             clock.sleep(each);
             outcome(begun.len() as u32)
         },
     );
+    let sync_told = told;
     let sync = (begun, notes, clock.now(), result);
 
-    let awaited = paused(async {
+    let (awaited, awaited_told) = paused(async {
         let clock = tokio::time::Instant::now();
-        let (begun, mut notes) = (RefCell::new(Vec::new()), Vec::new());
+        let begun = RefCell::new(Vec::new());
+        let (mut notes, mut told) = (Vec::new(), Vec::new());
         let result = retry_with_async(
             policy,
             chance(),
-            |failed: &Failed<'_, E>| notes.push(note(failed)),
+            |failed: &Failed<'_, E>| {
+                notes.push(note(failed));
+                told.push(clock.elapsed());
+            },
             || async {
                 begun.borrow_mut().push(clock.elapsed());
                 tokio::time::sleep(each).await;
@@ -215,7 +237,8 @@ fn trace<E: Retryable + Clone + PartialEq + std::fmt::Debug>(
             },
         )
         .await;
-        (begun.into_inner(), notes, clock.elapsed(), result)
+        let awaited = (begun.into_inner(), notes, clock.elapsed(), result);
+        (awaited, told)
     });
 
     // tokio's timers have whole milliseconds, and are late rather than early.
@@ -231,6 +254,12 @@ fn trace<E: Retryable + Clone + PartialEq + std::fmt::Debug>(
         awaited.0
     );
     assert!(near((&sync.2, &awaited.2)), "{:?} {:?}", sync.2, awaited.2);
+    // The hook is told when the attempt has failed, and not after its pause.
+    let ends = || sync.0.iter().map(|begun| *begun + each);
+    assert!(sync_told.iter().copied().eq(ends().take(sync.1.len())));
+    let ends: Vec<_> = ends().take(awaited_told.len()).collect();
+    let in_time = ends.iter().zip(&awaited_told).all(near);
+    assert!(in_time, "{ends:?} {awaited_told:?}");
     sync
 }
 
@@ -359,7 +388,11 @@ fn wishes() -> Vec<(Headers, Next)> {
             &[("retry-after", "Wed, 21 Oct 2015 07:28:05 GMT")],
             schedule,
         ),
-        // More than anybody should wait.
+        // More than anybody should wait, and more than a number of seconds can hold.
+        (
+            &[("retry-after", "99999999999999999999")],
+            Next::GiveUp(Reason::AskedTooMuch(Duration::MAX)),
+        ),
         (&[("retry-after", "121")], give_up(121)),
         (&[("retry-after", "604800")], give_up(604_800)),
         (
@@ -484,13 +517,48 @@ fn what_the_server_says_over_the_wire_is_what_is_waited_for_in_both_versions() {
 }
 
 #[test]
+fn the_servers_second_is_really_waited_for_in_both_versions() {
+    let policy = Policy {
+        base_delay: Duration::from_millis(1),
+        ..Policy::default()
+    };
+    let once = FailFirst {
+        attempts: Some(1),
+        // The mock says "in 1000 ms".
+        failure: Failure::Status(429),
+    };
+    let mock = Mock::start().expect("a free port on 127.0.0.1");
+    mock.set(|settings| settings.fail_first = Some(once));
+    let sync = observe(&mock, |notes| {
+        let client = SyncClient::new(config(&mock))?;
+        generate_text(&client, &policy, PROMPT, |failed| notes.push(note(failed)))
+    });
+    let awaited = observe(&mock, |notes| {
+        let client = AsyncClient::new(config(&mock))?;
+        let notify = |failed: &Failed<'_, Error>| notes.push(note(failed));
+        block_on(generate_text_async(&client, &policy, PROMPT, notify))
+    });
+    for (result, notes, traffic) in [sync, awaited] {
+        assert_eq!(result.map(|answer| answer.attempts), Ok(2));
+        assert_eq!(notes, [(1, Next::Wait(SECOND))]);
+        assert_eq!(traffic.len(), 2);
+        let gap = traffic[1].arrived - traffic[0].arrived;
+        assert!(gap >= SECOND, "{gap:?}");
+    }
+}
+
+#[test]
 fn where_nobody_listens_it_is_tried_again_in_both_versions() {
     let policy = Policy {
         base_delay: Duration::ZERO,
         ..Policy::default()
     };
-    // Port 9, "discard": nobody serves it any more.
-    let config = Config::new("http://127.0.0.1:9/v1", "sk-test").expect("it is a URL");
+    // It is bound, so that nobody else gets this port meanwhile, and nobody listens.
+    let nobody = TcpSocket::new_v4().expect("a socket can be made");
+    let any_port = "127.0.0.1:0".parse().expect("it is an address");
+    nobody.bind(any_port).expect("a free port");
+    let url = format!("http://{}/v1", nobody.local_addr().expect("it is bound"));
+    let config = Config::new(&url, "sk-test").expect("it is a URL");
     let (mut sync_notes, mut async_notes) = (Vec::new(), Vec::new());
     let client = SyncClient::new(config.clone()).expect("a client can be built");
     let sync = generate_text(&client, &policy, PROMPT, |failed| {
@@ -562,20 +630,77 @@ fn no_pause_runs_past_the_deadline() {
 }
 
 #[test]
+fn an_attempt_that_is_not_made_costs_no_budget() {
+    let asks = Busy {
+        asks: Some(Duration::from_secs(121)),
+        billed: true,
+    };
+    let deadline = Policy {
+        deadline: Some(SECOND),
+        jitter: Jitter::None,
+        ..Policy::default()
+    };
+    let last = Policy {
+        max_attempts: 1,
+        ..Policy::default()
+    };
+    let careful = Policy {
+        retry_maybe_billed: false,
+        ..Policy::default()
+    };
+    for (policy, error, reason) in [
+        (deadline, BUSY, Reason::PastDeadline(SECOND)),
+        (
+            Policy::default(),
+            asks.clone(),
+            Reason::AskedTooMuch(Duration::from_secs(121)),
+        ),
+        (last, BUSY, Reason::NoAttemptsLeft),
+        (careful, asks, Reason::MaybeBilled),
+    ] {
+        let budget = Arc::new(Budget::new(5));
+        let policy = Policy {
+            budget: Some(budget.clone()),
+            ..policy
+        };
+        let (_, notes, ..) = trace(&policy, Duration::ZERO, |_| Err(error.clone()));
+        assert_eq!(notes, [(1, Next::GiveUp(reason))]);
+        assert!(budget.spend(false), "{reason:?}: all of it is left");
+    }
+}
+
+#[test]
 fn no_attempt_runs_past_the_deadline_either() {
     let (short, long) = (Duration::from_millis(100), Duration::from_secs(25));
-    let cases = [(short, None), (short, Some(long)), (long, Some(short))];
+    let ms = Duration::from_millis;
+    // The deadline, the client's own limit, the failures before an attempt hangs, and the limit that
+    // the caller is told of: one that was set, and not what was left of it.
+    let cases = [
+        (short, None, 0, short),
+        (short, Some(long), 0, short),
+        (long, Some(short), 0, short),
+        // The second attempt has less than the client's own limit, though the deadline is longer.
+        (ms(1500), Some(ms(1300)), 1, ms(1500)),
+    ];
     // The client's own limit may come from its settings, or from `with`.
-    for (deadline, total, of_with) in cases
+    for (of_with, (deadline, total, failures, told)) in [false, true]
         .into_iter()
-        .flat_map(|(deadline, total)| [(deadline, total, false), (deadline, total, true)])
+        .flat_map(|of_with| cases.map(|case| (of_with, case)))
     {
         let policy = Policy {
+            base_delay: ms(300),
+            jitter: Jitter::None,
             deadline: Some(deadline),
             ..Policy::default()
         };
         let mock = Mock::builder().script(Script::NeverAnswers).start();
         let mock = mock.expect("a free port on 127.0.0.1");
+        mock.set(|settings| {
+            settings.fail_first = Some(FailFirst {
+                attempts: Some(failures),
+                failure: Failure::Status(503),
+            });
+        });
         let (mut config, mut options) = (config(&mock), CallOptions::new());
         match total {
             Some(total) if of_with => options = options.total(total),
@@ -583,18 +708,25 @@ fn no_attempt_runs_past_the_deadline_either() {
         }
         let client = SyncClient::new(config.clone()).and_then(|it| it.with(options.clone()));
         let client = client.expect("a client can be built");
-        let mut attempts = [0, 0];
-        let sync = generate_text(&client, &policy, PROMPT, |_| attempts[0] += 1);
-        let awaited = block_on(async {
-            let client = AsyncClient::new(config).and_then(|it| it.with(options));
-            let client = client.expect("a client can be built");
-            generate_text_async(&client, &policy, PROMPT, |_| attempts[1] += 1).await
+        let sync = observe(&mock, |notes| {
+            generate_text(&client, &policy, PROMPT, |failed| notes.push(note(failed)))
         });
-        for result in [sync, awaited] {
-            let limited = matches!(result, Err(Error::Deadline { limit }) if limit <= short);
-            assert!(limited, "{deadline:?} {total:?} {of_with}: {result:?}");
+        let awaited = observe(&mock, |notes| {
+            let client = AsyncClient::new(config).and_then(|it| it.with(options))?;
+            let notify = |failed: &Failed<'_, Error>| notes.push(note(failed));
+            block_on(generate_text_async(&client, &policy, PROMPT, notify))
+        });
+        for (result, notes, traffic) in [sync, awaited] {
+            let about = format!("{deadline:?} {total:?} {of_with}: {result:?} {notes:?}");
+            assert_eq!(result, Err(Error::Deadline { limit: told }), "{about}");
+            assert_eq!(traffic.len(), failures as usize + 1, "{about}");
+            let last = notes.last().map(|(_, next)| *next);
+            let reason = match told == deadline {
+                true => Reason::PastDeadline(Duration::ZERO),
+                false => Reason::Permanent,
+            };
+            assert_eq!(last, Some(Next::GiveUp(reason)), "{about}");
         }
-        assert_eq!(attempts, [1, 1]);
     }
 }
 
@@ -803,6 +935,9 @@ fn the_hook_prints_the_guides_line() {
     failed.next = Next::GiveUp(Reason::NoAttemptsLeft);
     let line = "Attempt 1 failed: cannot connect: refused. Giving up: no attempt is left";
     assert_eq!(failed.to_string(), line);
+    failed.next = Next::GiveUp(Reason::PastDeadline(Duration::ZERO));
+    let line = "Attempt 1 failed: cannot connect: refused. Giving up: no time is left";
+    assert_eq!(failed.to_string(), line);
 }
 
 #[test]
@@ -924,7 +1059,7 @@ proptest! {
 
 #[test]
 fn the_guides_schedule_is_three_quarters_of_what_it_says() {
-    let means = schedule::schedule(Jitter::Equal).map(|[mean, ..]| mean);
+    let means = schedule(Jitter::Equal).map(|[mean, ..]| mean);
     for (mean, says) in means.into_iter().zip([1.0, 2.0, 4.0, 8.0]) {
         assert!((mean / says - 0.75).abs() < 0.01, "{mean} of {says}");
     }
@@ -980,7 +1115,7 @@ fn the_guide_retries_a_wrong_key_and_is_deaf_to_retry_after() {
 #[test]
 fn the_readme_prints_the_tables_of_both_commands_to_the_last_figure() {
     let readme = include_str!("../README.md");
-    for table in [schedule::table(), contention::table()] {
+    for table in [schedule_table(), contention::table()] {
         assert!(readme.contains(&table), "not in the README:\n{table}");
     }
 }

@@ -459,9 +459,14 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// A date is measured against the `Date` header of the same answer, so the server's clock is
 /// compared with itself: ours may be wrong, and this function needs none. Without that header a
 /// date means nothing, and there is no answer.
+///
+/// A number too large for a [`Duration`] is the longest one. It is no garbage: who took it for none would
+/// come back the sooner the longer the server asks to wait.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
-        Duration::try_from_secs_f64(text.trim().parse::<f64>().ok()? / scale).ok()
+        let wait = text.trim().parse::<f64>().ok()? / scale;
+        let longest = (wait > 0.0).then_some(Duration::MAX);
+        Duration::try_from_secs_f64(wait).ok().or(longest)
     };
     if let Some(wait) = header(headers, "retry-after-ms").and_then(|text| seconds(text, 1000.0)) {
         return Some(wait);

@@ -40,6 +40,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("patterns/04-streaming/src/reader.rs", "the thread that reads for sync.rs"),
     ("patterns/06-caching/src/shared.rs", "half of both drivers: it gives the decisions their `now` and `random`"),
     ("patterns/06-caching/src/stores/", "disk and Redis are IO, and they stand beside the lesson"),
+    ("patterns/07-retry/src/schedule.rs", "it stands beside the lesson, and draws with a seed what the decision makes of chance"),
     ("patterns/08-resilient-batch/src/alarm_sync.rs", HALF),
     ("patterns/08-resilient-batch/src/alarm_async.rs", HALF),
     ("patterns/08-resilient-batch/src/run.rs", "the program itself, in either version"),

@@ -1,13 +1,17 @@
-//! The true schedule: the pause after each attempt, by jitter.
-//! `cargo run --example retry-schedule`
+//! The true schedule: the pause after each attempt, by jitter. It stands beside the lesson:
+//! `cargo run --bin retry-sync -- --schedule`
 //!
 //! The guide says "~1, ~2, ~4, ~8 seconds". With its own jitter the means are three quarters of that.
+//!
+//! It is drawn with a seed, and not worked out: the pauses of [`Jitter::Decorrelated`] depend on those
+//! before them, and no formula for their means is as easy to believe.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use retry::{Jitter, Next, Policy, Retryable};
+
+use crate::backoff::{Jitter, Next, Policy, Retryable};
 
 const OPERATIONS: u64 = 20_000;
 
@@ -21,7 +25,7 @@ impl Retryable for Busy {
 }
 
 /// Mean, least and most of the pauses after each attempt, in seconds. The same each time.
-pub(crate) fn schedule(jitter: Jitter) -> [[f64; 3]; 4] {
+pub fn schedule(jitter: Jitter) -> [[f64; 3]; 4] {
     let policy = Policy {
         max_attempts: 5,
         jitter,
@@ -43,8 +47,8 @@ pub(crate) fn schedule(jitter: Jitter) -> [[f64; 3]; 4] {
     pauses
 }
 
-/// The schedules of all jitters.
-pub(crate) fn table() -> String {
+/// The schedules of all jitters, as a table for people.
+pub fn schedule_table() -> String {
     let mut table =
         format!("{OPERATIONS} operations, seconds to wait after attempt: mean (least to most)\n\n");
     table += &format!("{:<14}{:<22}{:<22}{:<22}4\n", "jitter", 1, 2, 3);
@@ -60,8 +64,4 @@ pub(crate) fn table() -> String {
         table += &format!("{:<14}{}\n", format!("{jitter:?}"), row.trim_end());
     }
     table
-}
-
-fn main() {
-    print!("{}", table());
 }
