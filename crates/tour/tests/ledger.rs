@@ -4,6 +4,7 @@
 //! tokens and money exactly where a call was completed. Of what was cut or called off the client can't
 //! know what it cost, and says so: a 0 would be added up by somebody.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::future::pending;
 use std::io::sink;
@@ -17,6 +18,7 @@ use ai_core::{
 };
 use ai_mock::{Entry, Failure, Mock, Script};
 use futures::StreamExt;
+use futures::future::join_all;
 use tokio::runtime::Runtime;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -35,6 +37,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// What the lists of prices say, in billionths of a dollar a token: written down once more, so that
 /// the client's arithmetic is checked and not repeated.
 const CHAT: (u64, u64) = (150, 600);
+const FALLBACK: (u64, u64) = (100, 400);
 const EMBEDDING: (u64, u64) = (20, 0);
 
 // One test and not several: the books are the process's.
@@ -156,6 +159,11 @@ fn completed() -> Vec<Completed> {
             lab.runtime.block_on(all.collect::<Vec<_>>());
             None
         }),
+        ("2 async, unbounded", 0.3, |lab| {
+            let all = concurrent_requests::unbounded_async(&lab.awaited, &PROMPTS);
+            lab.runtime.block_on(all);
+            None
+        }),
         ("3 sync", 0.3, |lab| {
             use rate_limited_batch::{Limiter, Limits, ask, process_batch};
             let limiter = Limiter::new(Limits::new(60, LONG));
@@ -221,6 +229,48 @@ fn completed() -> Vec<Completed> {
             });
             None
         }),
+        ("6 sync streams", 0.3, |lab| {
+            let cache = caching::Cache::open(&caching::Place::Memory, LONG);
+            for prompt in PROMPTS.repeat(2) {
+                if let Ok(stream) = caching::stream(&lab.sync, &cache, prompt) {
+                    stream.for_each(drop);
+                }
+            }
+            None
+        }),
+        ("6 async streams", 0.3, |lab| {
+            lab.runtime.block_on(async {
+                let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
+                for prompt in PROMPTS.repeat(2) {
+                    if let Ok(stream) = caching::stream_async(&lab.awaited, &cache, prompt).await {
+                        stream.collect::<Vec<_>>().await;
+                    }
+                }
+            });
+            None
+        }),
+        ("6 sync vectors", 0.3, |lab| {
+            let cache = caching::Cache::open(&caching::Place::Memory, LONG);
+            let texts = PROMPTS.repeat(2);
+            let vectors = texts
+                .iter()
+                .map(|text| caching::embed(&lab.sync, &cache, &[*text]));
+            vectors
+                .flatten()
+                .map(|it| it.usage)
+                .fold(Some(Usage::default()), add)
+        }),
+        ("6 async vectors", 0.3, |lab| {
+            lab.runtime.block_on(async {
+                let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
+                let mut sum = Some(Usage::default());
+                for text in PROMPTS.repeat(2) {
+                    let vectors = caching::embed_async(&lab.awaited, &cache, &[text]).await;
+                    sum = vectors.map_or(sum, |it| add(sum, it.usage));
+                }
+                sum
+            })
+        }),
         ("7 sync", 0.7, |lab| {
             for prompt in PROMPTS {
                 let answer = retry::generate_text(&lab.sync, &patient(), prompt, |_| {});
@@ -238,19 +288,41 @@ fn completed() -> Vec<Completed> {
         }),
         // Each line is there twice, and the second is a hit.
         ("8 sync", 0.3, |lab| {
-            let layers = layers(lab);
+            let layers = layers(lab, rules());
             let done = jobs().iter().map(|job| layers.answer(job)).collect();
-            Some(tally(done))
+            Some(tally(lab, done))
         }),
         ("8 async", 0.3, |lab| {
-            lab.runtime.block_on(async {
-                let layers = async_layers(lab);
-                let mut done = Vec::new();
-                for job in &jobs() {
-                    done.push(layers.answer(job).await);
-                }
-                Some(tally(done))
-            })
+            let layers = async_layers(lab, rules());
+            Some(tally(lab, lab.in_turn(&layers)))
+        }),
+        // And here it follows the first.
+        ("8 sync, at once", 0.0, |lab| {
+            let (layers, jobs) = (layers(lab, rules()), jobs());
+            let done = std::thread::scope(|scope| {
+                let work = |job| {
+                    let layers = &layers;
+                    scope.spawn(move || layers.answer(job))
+                };
+                let threads: Vec<_> = jobs.iter().map(work).collect();
+                let done = threads.into_iter().map(|thread| thread.join());
+                done.collect::<Result<_, _>>().expect("no job panics")
+            });
+            Some(tally(lab, done))
+        }),
+        ("8 async, at once", 0.0, |lab| {
+            let (layers, jobs) = (async_layers(lab, rules()), jobs());
+            let done = join_all(jobs.iter().map(|job| layers.answer(job)));
+            Some(tally(lab, lab.runtime.block_on(done)))
+        }),
+        ("8 sync, with a fallback", 0.3, |lab| {
+            let layers = layers(lab, with_fallback());
+            let done = jobs().iter().map(|job| layers.answer(job)).collect();
+            Some(tally_of_two_models(lab, done))
+        }),
+        ("8 async, with a fallback", 0.3, |lab| {
+            let layers = async_layers(lab, with_fallback());
+            Some(tally_of_two_models(lab, lab.in_turn(&layers)))
         }),
     ]
 }
@@ -298,9 +370,17 @@ fn unknown() -> Vec<Unknown> {
         ("1 async, called off", Script::NeverAnswers, 1, |lab| {
             lab.call_off(single_request::ask_async(&lab.awaited, PROMPTS[0]), 1);
         }),
+        ("2 sync, cut", Script::CutBody, 8, |lab| {
+            concurrent_requests::at_once(&lab.sync, &PROMPTS, LIMIT);
+        }),
         ("2 async, called off", Script::NeverAnswers, 3, |lab| {
             let all = concurrent_requests::at_once_async(&lab.awaited, &PROMPTS, LIMIT);
             lab.call_off(all, 3);
+        }),
+        ("3 sync, cut", Script::CutBody, 8, |lab| {
+            use rate_limited_batch::{Limiter, Limits, ask, process_batch};
+            let limiter = Limiter::new(Limits::new(60, LONG));
+            process_batch(&limiter, &PROMPTS, |prompt| ask(&lab.sync, prompt));
         }),
         ("3 async, called off", Script::NeverAnswers, 8, |lab| {
             use rate_limited_batch::{AsyncLimiter, Limits, ask_async, process_batch_async};
@@ -348,6 +428,11 @@ fn unknown() -> Vec<Unknown> {
             let cache = caching::Cache::open(&caching::Place::Memory, LONG);
             fails(caching::generate_text(&lab.sync, &cache, PROMPTS[0]));
         }),
+        ("6 async, cut", Script::CutBody, 1, |lab| {
+            let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
+            let answer = caching::generate_text_async(&lab.awaited, &cache, PROMPTS[0]);
+            fails(lab.runtime.block_on(answer));
+        }),
         ("6 async, called off", Script::NeverAnswers, 1, |lab| {
             let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
             let answer = caching::generate_text_async(&lab.awaited, &cache, PROMPTS[0]);
@@ -361,20 +446,51 @@ fn unknown() -> Vec<Unknown> {
                 |_| {},
             ));
         }),
+        ("7 async, cut", Script::CutBody, 1, |lab| {
+            let policy = patient();
+            let answer = retry::generate_text_async(&lab.awaited, &policy, PROMPTS[0], |_| {});
+            fails(lab.runtime.block_on(answer));
+        }),
         ("7 async, called off", Script::NeverAnswers, 1, |lab| {
             let policy = patient();
             let answer = retry::generate_text_async(&lab.awaited, &policy, PROMPTS[0], |_| {});
             lab.call_off(answer, 1);
         }),
         ("8 sync, cut", Script::CutBody, 1, |lab| {
-            let layers = layers(lab);
-            unknown_cost(&layers.answer(&jobs()[0]));
+            unknown_cost(&layers(lab, rules()).answer(&jobs()[0]), 1);
         }),
         ("8 async, cut", Script::CutBody, 1, |lab| {
-            lab.runtime.block_on(async {
-                let layers = async_layers(lab);
-                unknown_cost(&layers.answer(&jobs()[0]).await);
-            });
+            let (layers, jobs) = (async_layers(lab, rules()), jobs());
+            unknown_cost(&lab.runtime.block_on(layers.answer(&jobs[0])), 1);
+        }),
+        ("8 async, called off", Script::NeverAnswers, 1, |lab| {
+            let (layers, jobs) = (async_layers(lab, rules()), jobs());
+            lab.call_off(layers.answer(&jobs[0]), 1);
+        }),
+        (
+            "8 sync, past its deadline",
+            Script::NeverAnswers,
+            1,
+            |lab| {
+                unknown_cost(&layers(lab, with_deadline()).answer(&jobs()[0]), 1);
+            },
+        ),
+        (
+            "8 async, past its deadline",
+            Script::NeverAnswers,
+            1,
+            |lab| {
+                let (layers, jobs) = (async_layers(lab, with_deadline()), jobs());
+                unknown_cost(&lab.runtime.block_on(layers.answer(&jobs[0])), 1);
+            },
+        ),
+        ("8 sync, hedged in vain", Script::NeverAnswers, 2, |lab| {
+            let layers = layers(lab, with_deadline()).hedged(AT_ONCE);
+            unknown_cost(&layers.answer(&jobs()[0]), 2);
+        }),
+        ("8 async, hedged in vain", Script::NeverAnswers, 2, |lab| {
+            let (layers, jobs) = (async_layers(lab, with_deadline()).hedged(AT_ONCE), jobs());
+            unknown_cost(&lab.runtime.block_on(layers.answer(&jobs[0])), 2);
         }),
     ]
 }
@@ -389,23 +505,30 @@ type Answered = Result<Reply<ChatResponse>, Error>;
 
 fn layers(
     lab: &Lab,
-) -> resilient_batch::Layers<SystemClock, impl Fn(&ChatRequest, CallOptions) -> Answered> {
+    rules: resilient_batch::Rules,
+) -> resilient_batch::Layers<
+    SystemClock,
+    impl Fn(&ChatRequest, CallOptions) -> Answered + Send + Sync + use<>,
+> {
     let cache = caching::Cache::open(&caching::Place::Memory, LONG);
     let clock = SystemClock::new();
     let limiter = rate_limited_batch::Limiter::with_clock(limits(), clock);
-    let call = |request: &ChatRequest, options: CallOptions| lab.sync.with(options)?.chat(request);
-    resilient_batch::Layers::new(rules(), cache, limiter, clock, call)
+    let client = lab.sync.clone();
+    let call =
+        move |request: &ChatRequest, options: CallOptions| client.with(options)?.chat(request);
+    resilient_batch::Layers::new(rules, cache, limiter, clock, call)
 }
 
 fn async_layers(
     lab: &Lab,
+    rules: resilient_batch::Rules,
 ) -> resilient_batch::AsyncLayers<impl AsyncFn(&ChatRequest, CallOptions) -> Answered> {
     let cache = caching::AsyncCache::open(&caching::Place::Memory, LONG);
     let limiter = rate_limited_batch::AsyncLimiter::new(limits());
     let call = async |request: &ChatRequest, options: CallOptions| {
         lab.awaited.with(options)?.chat(request).await
     };
-    resilient_batch::AsyncLayers::new(rules(), cache, limiter, call)
+    resilient_batch::AsyncLayers::new(rules, cache, limiter, call)
 }
 
 fn limits() -> rate_limited_batch::Limits {
@@ -423,6 +546,20 @@ fn rules() -> resilient_batch::Rules {
     }
 }
 
+/// What its own model fails at, the other one is asked.
+fn with_fallback() -> resilient_batch::Rules {
+    let mut rules = rules();
+    rules.policy.max_attempts = 1;
+    rules.fallback = Some("gpt-4.1-nano".into());
+    rules
+}
+
+fn with_deadline() -> resilient_batch::Rules {
+    let mut rules = rules();
+    rules.deadline = Some(SHORT);
+    rules
+}
+
 fn jobs() -> Vec<resilient_batch::Job> {
     let job = |(index, prompt): (usize, &str)| {
         let line = format!(r#"{{"prompt": "{prompt}"}}"#);
@@ -433,28 +570,53 @@ fn jobs() -> Vec<resilient_batch::Job> {
     jobs.expect("they are good lines")
 }
 
-fn unknown_cost(done: &resilient_batch::Done) {
+fn unknown_cost(done: &resilient_batch::Done, calls: u64) {
     let record = done.record.as_ref().expect("nobody stops it");
     assert_eq!((record.usage, record.cost), (None, None));
     let mut tally = resilient_batch::Tally::new((1000, LONG));
     tally.add_calls(&done.calls);
     tally.add(record, done.saved);
-    assert_eq!((tally.failed, tally.cost_unknown), (1, 1));
+    assert_eq!((tally.failed, tally.cost_unknown), (1, calls));
+    assert_eq!((tally.calls, tally.cost.0), (calls, 0));
 }
 
 /// What the summary says was used.
-fn tally(done: Vec<resilient_batch::Done>) -> Usage {
+fn tally(lab: &Lab, done: Vec<resilient_batch::Done>) -> Usage {
+    let tally = books_of(lab, done);
+    // Half of them are hits: as much was saved as was spent.
+    assert_eq!((tally.succeeded, tally.cached), (16, 8));
+    assert_eq!((tally.saved, tally.saved_cost), (tally.usage, tally.cost));
+    tally.usage
+}
+
+/// As [`tally`], where either of two models may answer, or neither.
+fn tally_of_two_models(lab: &Lab, done: Vec<resilient_batch::Done>) -> Usage {
+    let tally = books_of(lab, done);
+    assert_eq!(tally.succeeded + tally.failed, 16);
+    let log = lab.mock.log();
+    let answered = log.iter().filter(|entry| entry.status == Some(200));
+    let models: BTreeSet<_> = answered.map(|entry| entry.body["model"].as_str()).collect();
+    assert_eq!(models.len(), 2, "{models:?}");
+    tally.usage
+}
+
+/// The summary of a run: its calls and its money are the server's.
+fn books_of(lab: &Lab, done: Vec<resilient_batch::Done>) -> resilient_batch::Tally {
     let mut tally = resilient_batch::Tally::new((1000, LONG));
     for done in done {
         let record = done.record.expect("nobody stops it");
         tally.add_calls(&done.calls);
         tally.add(&record, done.saved);
     }
-    // Half of them are hits: as much was saved as was spent.
-    assert_eq!((tally.succeeded, tally.cached), (16, 8));
-    assert_eq!((tally.saved, tally.saved_cost), (tally.usage, tally.cost));
+    let log = lab.mock.log();
+    let served: Vec<_> = log
+        .iter()
+        .filter(|entry| entry.status == Some(200))
+        .collect();
+    assert_eq!(tally.calls, log.len() as u64);
+    assert_eq!(tally.cost.0, money(&served));
     assert_eq!((tally.cost_unknown, tally.saved_unknown), (0, 0));
-    tally.usage
+    tally
 }
 
 fn fails<T: Debug>(result: Result<T, Error>) {
@@ -464,6 +626,9 @@ fn fails<T: Debug>(result: Result<T, Error>) {
 /// Long enough for the requests to be sent on any machine. The server never answers, so it is sure to
 /// be reached.
 const SHORT: Duration = Duration::from_secs(1);
+
+/// Shorter than any call.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 fn patient() -> retry::Policy {
     retry::Policy {
@@ -488,6 +653,7 @@ fn money(served: &[&Entry]) -> u64 {
     let cost = |entry: &&Entry| {
         let (input, output) = match entry.body["model"].as_str() {
             Some("gpt-4o-mini") => CHAT,
+            Some("gpt-4.1-nano") => FALLBACK,
             Some("text-embedding-3-small") => EMBEDDING,
             other => panic!("nobody asked for {other:?}"),
         };
@@ -538,6 +704,19 @@ impl Lab {
                 arrived = arrived => arrived.expect("they arrive"),
             };
         });
+    }
+
+    fn in_turn<F>(&self, layers: &resilient_batch::AsyncLayers<F>) -> Vec<resilient_batch::Done>
+    where
+        F: AsyncFn(&ChatRequest, CallOptions) -> Answered,
+    {
+        self.runtime.block_on(async {
+            let mut done = Vec::new();
+            for job in &jobs() {
+                done.push(layers.answer(job).await);
+            }
+            done
+        })
     }
 
     fn story(&self, prompt: &'static str) -> Result<streaming::Story, Error> {

@@ -1,6 +1,7 @@
 //! Waiting that can be ended, and for the first of two calls, awaited. Diff this file with
 //! `alarm_sync.rs`: only the waiting differs.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -57,6 +58,22 @@ impl Default for Alarm {
     fn default() -> Alarm {
         Alarm::new()
     }
+}
+
+/// What a future ends with. Nothing if that takes longer than this, and it may be dropped then.
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    may_drop: impl Fn() -> bool,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    if let Some(limit) = limit {
+        let ended = timeout(limit, &mut future).await;
+        if ended.is_ok() || may_drop() {
+            return ended.ok();
+        }
+    }
+    Some(future.await)
 }
 
 /// Hears the alarm, until it is dropped.

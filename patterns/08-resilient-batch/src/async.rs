@@ -11,6 +11,7 @@ use futures::future::pending;
 use rate_limited_batch::AsyncLimiter;
 use retry::retry_with_async;
 
+use crate::alarm_async::within;
 use crate::failure::Failure;
 use crate::gate_async::Gate;
 use crate::hedge_async::{CallPermit, Caller};
@@ -58,7 +59,7 @@ where
     }
 
     /// The outermost layer: what is stored is not asked for, and a job that asks for the same as
-    /// another waits for that one's answer.
+    /// another follows that one: it waits for its answer, as long as its own time lasts.
     async fn cached(
         &self,
         turn: &ModelTurn<'_>,
@@ -66,8 +67,13 @@ where
     ) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
         loop {
+            trace.follow();
             let call = || self.retried(turn, trace);
-            match self.cache.chat(&key, call).await {
+            let answer = self.cache.chat(&key, call);
+            // What it calls itself keeps to its time, and is never cut off here: it may be paid for.
+            let left = turn.left(self.gate.now());
+            let in_time = within(left, || trace.follows(), answer).await;
+            match in_time.unwrap_or_else(|| Err(turn.late())) {
                 Err(failure) if turn.may_ask_again(&failure, trace, self.gate.now()) => {}
                 result => return result,
             }
@@ -76,6 +82,7 @@ where
 
     /// Tries until there is an answer, or no use in another attempt.
     async fn retried(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
+        trace.lead();
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         let retried = retry_with_async(&policy, rand::random, |_| {}, attempt);

@@ -219,12 +219,18 @@ impl Batch {
         }
     }
 
-    fn how_to_go_on(&self) -> &'static str {
-        match (self.options.output_file(), self.options.resume) {
-            (None, _) => "to be able to go on, name an --output file",
+    fn how_to_go_on(&self) -> String {
+        let how = match (self.options.output_file(), self.options.resume) {
+            (None, _) => return "to be able to go on, name an --output file".to_owned(),
             (Some(_), false) => "to go on: the same command with --resume",
             (Some(_), true) => "to go on: the same command again",
-        }
+        };
+        // What was paid for is written all the same, and nothing can be put between two lines later.
+        let order = match self.options.ordered {
+            true => " (the lines that are missing will come last)",
+            false => "",
+        };
+        format!("{how}{order}")
     }
 }
 

@@ -149,12 +149,14 @@ impl Output {
         lock(&file, path)?;
         let mut done = Ids::default();
         if options.resume {
-            done = resume(&file, path, options.retry_failed)?;
-            // It may be another file of the same name now.
-            let new = open().map_err(failed)?;
-            file.unlock().map_err(failed)?;
-            lock(&new, path)?;
-            file = new;
+            let resumed = resume(&file, path, options.retry_failed)?;
+            if resumed.rewritten {
+                let new = open().map_err(failed)?;
+                // The old one stays locked until this one is: at no time another run finds both free.
+                lock(&new, path)?;
+                file = new;
+            }
+            done = resumed.done;
         } else if metadata.len() > 0 {
             return Err(Refused::Usage(format!(
                 "{} is not empty: add --resume to go on with it, or name another file",
@@ -210,19 +212,43 @@ impl Output {
 /// Keeps others out until the program ends, however it does: two that go on with the same file would
 /// each take the other's lines for half ones, or write to what the other has replaced.
 fn lock(file: &File, path: &Path) -> Result<(), Refused> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let path = path.display();
-            let why = format!("{path} is being written by another run; wait for that, or end it");
-            Err(Refused::Failure(why))
-        }
-        // Not every file system knows locks, and no device does.
-        _ => Ok(()),
+    // Not every file system knows locks, and no device does.
+    let locked = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    if !locked && is_still(file, path) {
+        return Ok(());
+    }
+    let path = path.display();
+    let why = format!("{path} is being written by another run; wait for that, or end it");
+    Err(Refused::Failure(why))
+}
+
+/// Whether this is the file of that name, and not one that another run has replaced after it was opened
+/// here and before it was locked.
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => id(ours) == id(theirs),
+        _ => false,
     }
 }
 
+/// Elsewhere std can't tell two files apart.
+#[cfg(not(unix))]
+fn is_still(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// An output that can be gone on with.
+struct Resumed {
+    done: Ids,
+    /// It is another file of the same name now.
+    rewritten: bool,
+}
+
 /// Makes the output one of whole lines, without those that are to be done again.
-fn resume(file: &File, path: &Path, retry_failed: bool) -> Result<Ids, Refused> {
+fn resume(file: &File, path: &Path, retry_failed: bool) -> Result<Resumed, Refused> {
     let failed = |error| Refused::Failure(cannot("go on with", path, &error));
     let mut plan = Resume::new(retry_failed);
     // First it is only read: if it is not ours, it stays as it is.
@@ -250,18 +276,18 @@ fn resume(file: &File, path: &Path, retry_failed: bool) -> Result<Ids, Refused> 
             plan.failed
         ));
     }
-    if gap {
-        // Not in place: a run that is stopped in between would lose what was behind the gap.
-        rewrite(file, path).map_err(failed)?;
-        return Ok(plan.done);
-    }
     match last {
+        // Not in place: a run that is stopped in between would lose what was behind the gap.
+        _ if gap => rewrite(file, path),
         Fate::Keep => Ok(()),
         Fate::End => (&*file).write_all(b"\n"),
         Fate::Drop => file.set_len(kept),
     }
     .map_err(failed)?;
-    Ok(plan.done)
+    Ok(Resumed {
+        done: plan.done,
+        rewritten: gap,
+    })
 }
 
 /// Writes what is to be kept to a file beside it, and puts that in its place.
@@ -339,4 +365,25 @@ fn for_each_line(
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> String {
     format!("cannot {what} {}: {error}", path.display())
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_before_it_was_locked_is_not_gone_on_with() {
+        let name = format!("resilient-batch-files-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let new = path.with_extension("new");
+        let ours = File::create(&path).expect("it can be written");
+        // Another run rewrites it, and is done.
+        File::create(&new).expect("it can be written");
+        fs::rename(&new, &path).expect("it can be renamed");
+        assert!(matches!(lock(&ours, &path), Err(Refused::Failure(_))));
+        let current = File::open(&path).expect("it is there");
+        assert!(lock(&current, &path).is_ok());
+        fs::remove_file(&path).expect("it is ours");
+    }
 }

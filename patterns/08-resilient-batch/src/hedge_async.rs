@@ -143,10 +143,10 @@ impl<'a> CallPermit<'a> {
         let maybe_billed = matches!(result, Err(error) if error.maybe_billed());
         let now = self.passage.gate.now();
         self.trace.ended(self.at, now, maybe_billed);
-        self.slot.finish(&match result {
+        self.slot.finish(&self.turn.lesson(match result {
             Ok(reply) => Feedback::of_reply(&reply.headers, reply.usage),
             Err(error) => Feedback::of_error(error),
-        });
+        }));
         self.passage.end(Outcome::of(result, self.turn.deadline));
     }
 

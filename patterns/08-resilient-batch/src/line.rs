@@ -124,15 +124,29 @@ fn request(mut body: Map<String, Value>, defaults: &Defaults) -> Result<ChatRequ
     Ok(request)
 }
 
-/// The most tokens that a request should cost: those of its messages and those its answer may have.
+/// The most tokens that an image is taken for: what a large one takes of gpt-4o. A server cuts it
+/// into tiles, so its bytes tell nothing.
+const IMAGE: u64 = 1445;
+
+/// The most tokens that a request can cost: those of all it says, tools and history included, and
+/// those its answer may have.
 ///
-/// Three bytes a token is on the safe side of OpenAI's rule of thumb, which is four letters for
-/// English. A request that sets no limit on its answer is counted with the default one.
+/// A token is one byte at least, and the few that a server adds for each message are fewer than the
+/// JSON around it has. So a request's bytes are an upper bound of its prompt, in any language, where
+/// four letters a token are a guess. It is several times too high; the limiter gives the rest back as
+/// soon as the answer tells what was used.
+///
+/// Two things are assumed and not known: an [`IMAGE`], and that an answer without a limit of its own
+/// keeps to the default one.
 fn most_tokens(request: &ChatRequest, max_tokens: u32) -> u64 {
-    const OVERHEAD: u64 = 4; // each message has some for its role
-    let of_message = |text: usize| (text as u64).div_ceil(3) + OVERHEAD;
-    let messages = request.messages.iter().map(|message| message.text().len());
-    let prompt: u64 = messages.map(of_message).sum();
+    let body = serde_json::to_value(request).expect("it was JSON before");
+    let messages = body["messages"].as_array().into_iter().flatten();
+    let parts = messages.filter_map(|message| message["content"].as_array());
+    let images = parts
+        .flatten()
+        .filter_map(|part| part["image_url"]["url"].as_str());
+    let bytes = body.to_string().len() as u64;
+    let prompt = images.fold(bytes, |sum, url| sum - url.len() as u64 + IMAGE);
     let newer = request.extra.get("max_completion_tokens");
     let answer = newer
         .and_then(Value::as_u64)

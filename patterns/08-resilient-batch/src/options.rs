@@ -28,16 +28,18 @@ pub struct Options {
     /// Go on with an output: what it has is not asked again
     #[arg(long)]
     pub resume: bool,
-    /// With --resume: ask again what failed
+    /// With --resume: ask every line again that failed, whatever the reason
     #[arg(long, requires = "resume")]
     pub retry_failed: bool,
-    /// Write the answers in the order of the input, not as they come
+    /// Write the answers in the order of the input, not as they come. With --resume, those that are
+    /// missing come last
     #[arg(long)]
     pub ordered: bool,
     /// The most requests in any minute
     #[arg(long, value_name = "N", default_value_t = NonZeroU32::new(REQUESTS_PER_MINUTE).expect("60 is not 0"))]
     pub rpm: NonZeroU32,
-    /// The most tokens in any minute [default: no limit]
+    /// The most tokens in any minute. A request reserves its bytes and its longest answer [default: no
+    /// limit]
     #[arg(long, value_name = "N")]
     pub tpm: Option<NonZeroU32>,
     /// How long the offline server's minute takes

@@ -29,7 +29,7 @@ pub struct Record {
     /// price is not known.
     #[serde(rename = "cost_nano_usd")]
     pub cost: Option<Cost>,
-    /// How many calls the job has made, of all models.
+    /// How many calls the job has made, of all models, hedges included.
     pub attempts: u32,
     /// How long it has waited for its turn, between attempts and for others, in milliseconds.
     pub wait_ms: u64,
@@ -44,7 +44,8 @@ pub struct Reason {
     pub kind: &'static str,
     /// The whole story, for people.
     pub message: String,
-    /// Whether it is worth while to try the line again: `--resume --retry-failed`.
+    /// Whether the same line may be answered another time. `--retry-failed` does not look at it: it asks
+    /// every line again that failed.
     pub retryable: bool,
     /// The HTTP status.
     pub status: Option<u16>,

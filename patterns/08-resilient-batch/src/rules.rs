@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ai_core::{CallOptions, ChatRequest};
 use caching::Scope;
-use rate_limited_batch::AcquireError;
+use rate_limited_batch::{AcquireError, Feedback};
 use retry::{Budget, Policy};
 
 use crate::breakers;
@@ -50,6 +50,8 @@ pub(crate) struct ModelTurn<'a> {
     pub(crate) until: Option<Duration>,
     /// How much time the job had when it began.
     pub(crate) deadline: Option<Duration>,
+    /// Whether it is the job's own model, and not the fallback.
+    pub(crate) own: bool,
     /// Whether another model can be asked after this one.
     pub(crate) replaceable: bool,
     /// One key for all attempts: by it a server that knows the header sees that it has done this
@@ -76,6 +78,7 @@ impl Rules {
             },
             deadline: self.deadline,
             until: self.deadline.and_then(|limit| now.checked_add(limit)),
+            own: index == 0,
             replaceable: index == 0 && fallback.is_some(),
             key: format!("{random:032x}-{index}"),
         };
@@ -116,17 +119,36 @@ impl ModelTurn<'_> {
         self.until.map(|until| until.saturating_sub(now))
     }
 
-    /// Whether it was another job's time that was over: this one has waited for that one's call and
-    /// made none of its own, and it has time left.
+    /// Whether it was another job's time that was over: this one has followed that one's call, and it
+    /// has time left. What it has called itself before, another model say, has nothing to do with it.
     pub(crate) fn may_ask_again(&self, failure: &Failure, trace: &Trace, now: Duration) -> bool {
         let left = self.left(now).is_some_and(|left| !left.is_zero());
-        failure.is_of_time() && trace.is_empty() && left
+        failure.is_of_time() && trace.follows() && left
     }
 
     /// How much time the job had, if that is over.
     pub(crate) fn is_over(&self, now: Duration) -> Option<Duration> {
         let is_over = self.until.is_some_and(|until| until <= now);
         self.deadline.filter(|_| is_over)
+    }
+
+    /// What the limiter is to learn from a call. What the server says is left is said of one model,
+    /// and the limiter's is one for all: the fallback's account may be a small one, and would slow the
+    /// jobs' own models down.
+    pub(crate) fn lesson(&self, feedback: Feedback) -> Feedback {
+        if self.own {
+            return feedback;
+        }
+        Feedback {
+            requests_left: None,
+            tokens_left: None,
+            ..feedback
+        }
+    }
+
+    /// What the job fails with when its time was over before anything else.
+    pub(crate) fn late(&self) -> Failure {
+        Failure::Deadline(self.deadline.unwrap_or_default())
     }
 
     /// What the job fails with when there was no slot.

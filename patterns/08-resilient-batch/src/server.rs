@@ -95,3 +95,18 @@ impl Server {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_in_one_piece_may_take_longer_to_begin_than_those_of_the_lessons() {
+        let options = Options::try_parse_from([""]).expect("good arguments");
+        let server = Server::find(&options).expect("a free port on 127.0.0.1");
+        let silence = server.config.timeouts.silence;
+        assert_eq!(silence, Duration::from_secs(120));
+    }
+}

@@ -55,10 +55,12 @@ where
     }
 
     /// The outermost layer: what is stored is not asked for, and a job that asks for the same as
-    /// another waits for that one's answer.
+    /// another follows that one: it waits for its answer. Nothing can call a thread off that waits in a
+    /// flight, so it waits until the other's call has ended, and that may be after its own time.
     fn cached(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Result<Cached<ChatResponse>, Failure> {
         let key = chat_key(&turn.request, &self.rules.scope);
         loop {
+            trace.follow();
             let call = || self.retried(turn, trace);
             match self.cache.chat(&key, call) {
                 Err(failure) if turn.may_ask_again(&failure, trace, self.gate.now()) => {}
@@ -69,6 +71,7 @@ where
 
     /// Tries until there is an answer, or no use in another attempt.
     fn retried(&self, turn: &ModelTurn<'_>, trace: &Trace) -> Asked {
+        trace.lead();
         let policy = self.rules.policy(turn, self.gate.now());
         let attempt = || self.attempt(turn, trace);
         // The alarm is its clock, so that a pause ends when the program is stopped. The attempt after

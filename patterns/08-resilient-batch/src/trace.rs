@@ -21,9 +21,25 @@ struct Noted {
     calls: Vec<Call>,
     /// When those began that have not ended.
     under_way: Vec<Duration>,
+    follows: bool,
 }
 
 impl Trace {
+    /// A model's turn begins: if another job is asking for the same, this one follows it.
+    pub(crate) fn follow(&self) {
+        self.lock().follows = true;
+    }
+
+    /// It makes its calls itself.
+    pub(crate) fn lead(&self) {
+        self.lock().follows = false;
+    }
+
+    /// Whether it makes none itself, in this turn.
+    pub(crate) fn follows(&self) -> bool {
+        self.lock().follows
+    }
+
     /// A call begins.
     pub(crate) fn began(&self, at: Duration) {
         self.lock().under_way.push(at);
@@ -45,11 +61,6 @@ impl Trace {
     /// Whether a call is under way.
     pub(crate) fn is_under_way(&self) -> bool {
         !self.lock().under_way.is_empty()
-    }
-
-    /// Whether no call has ended.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().calls.is_empty()
     }
 
     /// All calls. Those that a panic has left under way end now, and may have been paid for.

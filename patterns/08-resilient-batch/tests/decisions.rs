@@ -11,6 +11,7 @@ use clap::Parser;
 use http::HeaderMap;
 use proptest::prelude::*;
 use resilient_batch::*;
+use serde_json::{Value, json};
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -246,8 +247,7 @@ fn a_prompt_and_a_request_of_the_batch_api_are_jobs() {
     let bare = job(r#"{"prompt": "Say hello"}"#).expect("a job");
     assert_eq!((&*bare.id, &*bare.request.model), ("line-7", "gpt-4o-mini"));
     assert_eq!(bare.request.max_tokens, Some(512));
-    // A token in three bytes at the most, 4 for the message, and the answer's.
-    assert_eq!(bare.tokens, 3 + 4 + 512);
+    assert_eq!(bare.tokens, bytes(&bare) + 512);
 
     let whole = job(
         r#"{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m",
@@ -261,11 +261,63 @@ fn a_prompt_and_a_request_of_the_batch_api_are_jobs() {
     let expected = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "x"}],
         "stop": ["END"], "n": 2, "max_completion_tokens": 9, "logit_bias": {"50256": -100}});
     assert_eq!(sent, expected);
-    assert_eq!((&*whole.id, whole.tokens), ("a", 1 + 4 + 2 * 9));
+    assert_eq!((&*whole.id, whole.tokens), ("a", bytes(&whole) + 2 * 9));
 
     let short =
         job(r#"{"body": {"messages": [{"role": "user", "content": "x"}]}}"#).expect("a job");
     assert_eq!(short.request.model, "gpt-4o-mini");
+}
+
+/// How long the request is as it is sent.
+fn bytes(job: &Job) -> u64 {
+    let request = serde_json::to_vec(&job.request).expect("it is JSON");
+    request.len() as u64
+}
+
+#[test]
+fn whatever_a_request_says_is_reserved_and_an_image_by_what_it_takes() {
+    const LONG: usize = 3000;
+    let long = "x".repeat(LONG);
+    let user = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
+    let with = |field: &str, value: Value| {
+        let mut body = user("x".into());
+        body[field] = value;
+        body
+    };
+    let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": long}});
+    let history = json!([{"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "y"}]);
+    let tool = json!({"type": "function", "function": {"name": "f", "description": long}});
+    let named = json!([{"role": "user", "name": long, "content": "x"}]);
+    let image = |url: &str| json!([{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]);
+    for body in [
+        user(long.clone().into()),
+        // A token may be a byte, and a letter three.
+        user("\u{4e00}".repeat(LONG / 3).into()),
+        // No data, though it begins like some.
+        user(format!("data:{long}").into()),
+        json!({ "messages": history }),
+        json!({ "messages": named }),
+        with("tools", json!([tool])),
+        with(
+            "response_format",
+            json!({"type": "json_schema", "json_schema": {"name": long}}),
+        ),
+        with("of_tomorrow", json!(long)),
+    ] {
+        let job = job(&json!({ "body": body }).to_string()).expect("a job");
+        assert!(job.tokens >= LONG as u64 + 512, "{} for {body}", job.tokens);
+        assert_eq!(job.tokens, bytes(&job) + 512);
+    }
+    let elsewhere = "https://example.org/a.png".to_owned();
+    for url in [
+        elsewhere,
+        format!("data:image/png;base64,{}", "A".repeat(1_000_000)),
+    ] {
+        let job = job(&json!({"body": user(image(&url))}).to_string()).expect("a job");
+        let text = bytes(&job) - url.len() as u64;
+        assert_eq!(job.tokens, text + 1445 + 512);
+    }
 }
 
 #[test]
@@ -408,17 +460,26 @@ proptest! {
 
 // The lines of the output.
 
-/// Lines of an output: five good ones and, if wanted, one that failed.
+/// Lines of an output, as the programs write them: five good ones or, if wanted, one that failed among
+/// them.
 fn output(failed: bool) -> Vec<String> {
-    let line = |n: u32| match failed && n == 2 {
-        true => format!(
-            r#"{{"custom_id":"{n}","response":null,"error":{{"kind":"status"}},"model":"m"}}"#
-        ),
-        false => {
-            format!(r#"{{"custom_id":"{n}","response":{{"a":"}}é{n}"}},"error":null,"model":"m"}}"#)
-        }
+    let usage = Usage {
+        input_tokens: 1234,
+        output_tokens: 567,
+        ..Usage::default()
     };
-    (0..5).map(|n| line(n) + "\n").collect()
+    let line = |n: u32| {
+        let body = format!(r#"{{"a":"}}é{n}","b":[-1.5e-3,{{}}]}}"#);
+        let failed = failed && n == 2;
+        let record = Record {
+            custom_id: n.to_string(),
+            response: (!failed).then(|| on_one_line(body.as_bytes())),
+            error: failed.then(|| Reason::of(&Failure::Open)),
+            ..record(n == 3, (n != 4).then_some(usage))
+        };
+        String::from_utf8(record.line()).expect("it is UTF-8")
+    };
+    (0..5).map(line).collect()
 }
 
 fn open(path: &std::path::Path, flags: &[&str]) -> Result<(Output, Ids), Refused> {
@@ -495,7 +556,10 @@ fn what_failed_is_dropped_only_if_it_is_to_be_tried_again() {
     ] {
         let lines = output(true);
         fs::write(&file.0, lines.concat() + tail).expect("a file can be written");
-        let (_, done) = open(&file.0, flags).expect("it can be gone on with");
+        let (_writer, done) = open(&file.0, flags).expect("it can be gone on with");
+        // Nobody else can go on with it, also where it is another file by now.
+        let second = open(&file.0, flags).err();
+        assert!(matches!(second, Some(Refused::Failure(_))), "{second:?}");
         assert_eq!(done.len(), kept);
         assert_eq!(done.contains("2"), kept == 5);
         let text = fs::read_to_string(&file.0).expect("it is there");
@@ -607,8 +671,8 @@ fn record(cached: bool, usage: Option<Usage>) -> Record {
             false => usage.and_then(|usage| usage.cost("gpt-4o-mini")),
         },
         attempts: 1,
-        wait_ms: 0,
-        call_ms: 0,
+        wait_ms: 37,
+        call_ms: 25,
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ai_mock::{Entry, Failure, Mock, Script};
+use ai_mock::{Entry, Failure, Mock, Quota, Script, Service, Settings};
 use serde_json::Value;
 
 const PROGRAMS: [&str; 2] = [
@@ -39,9 +39,16 @@ impl Folder {
 
     /// A file with a line for each number.
     fn input(&self, numbers: std::ops::Range<u32>) -> String {
+        self.prompts(numbers.map(|n| format!("number {n}")))
+    }
+
+    /// A file with a line for each prompt.
+    fn prompts(&self, prompts: impl IntoIterator<Item = String>) -> String {
         let path = self.file("input.jsonl");
-        let line = |n| format!("{{\"custom_id\": \"item-{n}\", \"prompt\": \"number {n}\"}}\n");
-        fs::write(&path, numbers.map(line).collect::<String>()).expect("it can be written");
+        let line =
+            |(n, prompt)| format!("{{\"custom_id\": \"item-{n}\", \"prompt\": \"{prompt}\"}}\n");
+        let lines: String = prompts.into_iter().enumerate().map(line).collect();
+        fs::write(&path, lines).expect("it can be written");
         path
     }
 }
@@ -146,6 +153,16 @@ fn prompt(entry: &Entry) -> &str {
         .expect("a prompt")
 }
 
+/// What the mock takes for another service than the numbers, so that it can be answered in another way.
+const SPECIAL: &str = "sentiment: good";
+
+/// A mock that plays this script for what is [`SPECIAL`].
+fn special(script: Script) -> Mock {
+    let mock = mock(0);
+    mock.set(|settings| settings.service_script = [(Service::Sentiment, script)].into());
+    mock
+}
+
 fn mock(latency: u64) -> Mock {
     let mock = Mock::builder()
         .latency(Duration::from_millis(latency))
@@ -222,25 +239,100 @@ fn killed_at_30_moments_it_loses_doubles_and_repeats_nothing() {
 #[test]
 fn an_answer_is_in_the_file_as_soon_as_it_is_there() {
     for path in PROGRAMS {
-        let (folder, mock) = (Folder::new("at-once"), mock(0));
-        let (input, output) = (folder.input(0..9), folder.file("output.jsonl"));
+        // The first of ten is never answered, and nobody has asked for any order.
+        let (folder, mock) = (Folder::new("at-once"), special(Script::NeverAnswers));
+        let numbers = (1..10).map(|n| format!("number {n}"));
+        let input = folder.prompts([SPECIAL.to_owned()].into_iter().chain(numbers));
+        let output = folder.file("output.jsonl");
         let files = ["--input", &input, "--output", &output];
-        // After three the minute is used up, and the program waits with six to do.
-        let command = live(path, &mock, &[&files[..], &["--rpm", "3"]].concat());
-        let mut running = start(command);
+        let mut running = start(live(path, &mock, &files));
         let written = || fs::read_to_string(&output).unwrap_or_default();
         let begun = Instant::now();
-        while written().lines().count() < 3 {
+        while written().lines().count() < 9 {
             assert!(begun.elapsed() < PATIENCE / 2, "it is kept back");
             thread::sleep(Duration::from_millis(1));
         }
+        mock.wait_for(PATIENCE, |log| log.len() == 10)
+            .expect("the first one arrives as well");
         running.0.kill().expect("it can be killed");
         running.0.wait().expect("it ends");
-        assert_eq!((lines(&output).len(), mock.log().len()), (3, 3));
+        assert_eq!(lines(&output).len(), 9);
+    }
+}
+
+#[test]
+fn an_output_that_was_cut_is_completed_with_what_is_missing() {
+    for path in PROGRAMS {
+        let (folder, mock) = (Folder::new("cut"), mock(0));
+        let (input, output) = (folder.input(0..5), folder.file("output.jsonl"));
+        let flags = [
+            "--input",
+            &input,
+            "--output",
+            &output,
+            "--ordered",
+            "--resume",
+        ];
+        let (ended, error) = run(live(path, &mock, &flags));
+        assert!(ended.status.success(), "{error}");
+        let whole = fs::read(&output).expect("there is an output");
+        let ends: Vec<_> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+        let [.., third, fourth, last] = ends[..] else {
+            panic!("it has five lines")
+        };
+        for (cut, missing) in [
+            (last + 1, 0),
+            // Only the line's end is missing, and then its last brace.
+            (last, 0),
+            (last - 1, 1),
+            (fourth + 2, 1),
+            (fourth + 1, 1),
+            (fourth, 1),
+            (fourth.midpoint(third), 2),
+            (third - 1, 3),
+        ] {
+            fs::write(&output, &whole[..cut]).expect("it can be written");
+            mock.clear_log();
+            let (ended, error) = run(live(path, &mock, &flags));
+            assert!(ended.status.success(), "cut at {cut}: {error}");
+            let all: Vec<_> = (0..5).map(|n| format!("item-{n}")).collect();
+            assert_eq!(ids(&lines(&output)), all, "cut at {cut}");
+            assert_eq!(mock.log().len(), missing, "cut at {cut}");
+        }
     }
 }
 
 // Ctrl-C.
+
+#[test]
+#[cfg(unix)]
+fn what_an_ordered_run_has_left_out_comes_last_and_it_says_so() {
+    for path in PROGRAMS {
+        // The one in the middle fails, and is tried again and again.
+        let (folder, mock) = (Folder::new("gap"), special(Script::Empty500));
+        let input = folder.prompts(["number 0", SPECIAL, "number 2"].map(str::to_owned));
+        let output = folder.file("output.jsonl");
+        let files = ["--input", &input, "--output", &output];
+        let flags = [&files[..], &["--ordered", "--max-attempts", "20"]].concat();
+        let mut running = start(live(path, &mock, &flags));
+        let others = |log: &[Entry]| log.iter().filter(|it| it.status == Some(200)).count() == 2;
+        mock.wait_for(PATIENCE, others).expect("two are answered");
+        running.signal("-INT");
+        let code = running.code();
+        let mut error = String::new();
+        let mut pipe = running.0.stderr.take().expect("it is piped");
+        pipe.read_to_string(&mut error).expect("it is UTF-8");
+        assert_eq!(code, Some(130), "{error}");
+        let how = "the same command with --resume (the lines that are missing will come last)\n";
+        assert!(error.contains(how), "{error}");
+        assert_eq!(ids(&lines(&output)), ["item-0", "item-2"]);
+
+        mock.set(|settings| settings.service_script.clear());
+        let (ended, error) = run(live(path, &mock, &[&flags[..], &["--resume"]].concat()));
+        assert!(ended.status.success(), "{error}");
+        assert_eq!(ids(&lines(&output)), ["item-0", "item-2", "item-1"]);
+    }
+}
 
 #[test]
 #[cfg(unix)]
@@ -462,6 +554,67 @@ fn the_lesson_succeeds_against_a_hostile_server_in_both_versions_alike() {
 }
 
 #[test]
+fn what_a_hostile_run_tells_is_in_the_servers_log_and_nothing_is_asked_again() {
+    for path in PROGRAMS {
+        // The minute of a live server takes one. So it has room for what is needed, as far as each
+        // attempt is counted.
+        let quota = Quota {
+            requests: Some(300),
+            ..Quota::default()
+        };
+        let mock = demo::hostile(Mock::builder().quota(quota), 0.0025).start();
+        let mock = mock.expect("a free port on 127.0.0.1");
+        let folder = Folder::new("books");
+        let (input, output) = (folder.input(0..200), folder.file("output.jsonl"));
+        let cache = format!("disk:{}", folder.file("cache.redb"));
+        // Which attempts fail is another draw each time, so there are enough of them.
+        let flags = ["--rpm", "300", "--max-attempts", "9", "--concurrency", "50"];
+        let files = ["--input", &input, "--cache", &cache, "--output"];
+        let flags = [&flags[..], &files[..]].concat();
+        let (ended, error) = run(live(path, &mock, &[&flags[..], &[&output]].concat()));
+        assert!(ended.status.success(), "{error}");
+
+        let log = mock.log();
+        let count = |status| log.iter().filter(|entry| entry.status == status).count();
+        assert_eq!((count(Some(200)), count(Some(429))), (200, 0), "{error}");
+        let attempts = |line: &Value| line["attempts"].as_u64().expect("a number");
+        let told: u64 = lines(&output).iter().map(attempts).sum();
+        assert_eq!(told, log.len() as u64);
+        let answered = || log.iter().filter(|entry| entry.status == Some(200));
+        let input: u32 = answered().map(|entry| entry.prompt_tokens).sum();
+        let answer: u32 = answered().map(|entry| entry.tokens_sent).sum();
+        for says in [
+            "200/200 succeeded\n".to_owned(),
+            format!(
+                "\n{} calls, {input} tokens in and {answer} out, $",
+                log.len()
+            ),
+            // Those that broke off.
+            format!(" and what {} call", count(None)),
+        ] {
+            assert!(error.contains(&says), "{says}: {error}");
+        }
+
+        // The same again, and for another output.
+        let fresh = folder.file("fresh.jsonl");
+        for (output, more, says) in [
+            (
+                &output,
+                &["--resume"][..],
+                "nothing to do, 200 done before\n0 calls, ",
+            ),
+            (&fresh, &[], "200/200 succeeded\n0 calls, "),
+        ] {
+            let flags = [&flags[..], &[output], more].concat();
+            let (ended, error) = run(live(path, &mock, &flags));
+            assert!(ended.status.success() && error.contains(says), "{error}");
+            assert_eq!(lines(output).len(), 200);
+            assert_eq!(mock.log().len(), log.len(), "nothing was asked");
+        }
+    }
+}
+
+#[test]
 fn a_cache_tells_offline_servers_apart_by_their_seed() {
     for path in PROGRAMS {
         let folder = Folder::new("seeds");
@@ -631,15 +784,27 @@ fn names_may_have_any_letters() {
 }
 
 #[test]
-fn a_wrong_key_ends_it_and_leaves_all_to_do() {
-    for path in PROGRAMS {
-        let (folder, mock) = (Folder::new("key"), mock(0));
-        mock.set(|settings| settings.api_key = Some("sk-right".into()));
+fn a_wrong_key_or_an_empty_account_ends_it_and_leaves_all_to_do() {
+    let troubles: [(fn(&mut Settings), _); 2] = [
+        (
+            |settings| settings.api_key = Some("sk-right".into()),
+            "error: the server refused: Incorrect API key provided.",
+        ),
+        (
+            |settings| settings.script = Script::QuotaExhausted,
+            "error: the account's quota is used up: You exceeded your current quota",
+        ),
+    ];
+    for (path, (trouble, says)) in PROGRAMS
+        .iter()
+        .flat_map(|path| troubles.map(|it| (path, it)))
+    {
+        let (folder, mock) = (Folder::new("hopeless"), mock(0));
+        mock.set(trouble);
         let (input, output) = (folder.input(0..1000), folder.file("output.jsonl"));
         let files = ["--input", &input, "--output", &output, "--rpm", "100000"];
         let (ended, error) = run(live(path, &mock, &files));
         assert_eq!(ended.status.code(), Some(1), "{error}");
-        let says = "error: the server refused: Incorrect API key provided.";
         assert!(
             error.contains(says) && error.contains("so for all lines"),
             "{error}"
@@ -647,6 +812,158 @@ fn a_wrong_key_ends_it_and_leaves_all_to_do() {
         assert!(lines(&output).is_empty());
         // Ten are under way at one time; before the first one is handed in, a few may follow.
         assert!(mock.log().len() < 100, "{} were tried", mock.log().len());
+    }
+}
+
+/// Flags; how the server is; how many calls it holds back until all of them are there; how often the
+/// program is run; and what is to be seen then: whether of the log, the most calls at one time and the
+/// lines of the output this is so.
+type Flag = (
+    &'static str,
+    fn(&mut Settings),
+    usize,
+    usize,
+    fn(&[Entry], u64, &[Value]) -> bool,
+);
+
+fn all(lines: &[Value], field: &str, value: impl Into<Value>) -> bool {
+    let value = value.into();
+    lines.iter().all(|line| line.pointer(field) == Some(&value))
+}
+
+fn asked(log: &[Entry], field: &str, value: impl Into<Value>) -> usize {
+    let value = value.into();
+    log.iter().filter(|it| it.body[field] == value).count()
+}
+
+const FLAGS: [Flag; 9] = [
+    (
+        "--tpm 100",
+        |_| {},
+        0,
+        1,
+        |log, _, lines| log.is_empty() && all(lines, "/error/kind", "too_large_for_the_limit"),
+    ),
+    (
+        "--concurrency 2",
+        |settings| settings.latency = Duration::from_millis(50).into(),
+        0,
+        1,
+        |log, most, _| log.len() == 4 && most <= 2,
+    ),
+    (
+        "--max-attempts 2",
+        |settings| settings.failure_rate = vec![(1.0, Failure::Status(500))],
+        0,
+        1,
+        |log, _, lines| log.len() == 2 * 4 && all(lines, "/error/status", 500),
+    ),
+    (
+        "--max-attempts 1 --fallback-model other",
+        |settings| settings.failure_rate = vec![(1.0, Failure::Status(500))],
+        0,
+        1,
+        |log, _, lines| {
+            let models = ["gpt-4o-mini", "other"].map(|model| asked(log, "model", model));
+            models == [4, 4] && all(lines, "/model", "other")
+        },
+    ),
+    (
+        "--deadline 100ms",
+        |settings| settings.script = Script::NeverAnswers,
+        0,
+        1,
+        |_, _, lines| all(lines, "/error/kind", "deadline"),
+    ),
+    (
+        "--hedge 50ms",
+        |settings| settings.gate = Some("all".into()),
+        2 * 4,
+        1,
+        |log, _, lines| log.len() == 2 * 4 && all(lines, "/attempts", 2),
+    ),
+    (
+        "--model m",
+        |_| {},
+        0,
+        1,
+        |log, _, _| asked(log, "model", "m") == 4,
+    ),
+    (
+        "--max-tokens 5",
+        |_| {},
+        0,
+        1,
+        |log, _, _| asked(log, "max_tokens", 5) == 4,
+    ),
+    // Without it, the second run would find all of them.
+    (
+        "--ttl 1ms --cache disk:CACHE",
+        |_| {},
+        0,
+        2,
+        |log, _, lines| log.len() == 2 * 4 && all(lines, "/cached", false),
+    ),
+];
+
+#[test]
+fn each_flag_does_what_it_says_and_the_server_hears_nothing_of_our_mock() {
+    for (path, (flags, server, held, runs, seen)) in
+        PROGRAMS.iter().flat_map(|path| FLAGS.map(|it| (path, it)))
+    {
+        let (folder, mock) = (Folder::new("flags"), mock(0));
+        mock.set(server);
+        let (input, cache) = (folder.input(0..4), folder.file("cache.redb"));
+        let flags = flags.replace("CACHE", &cache);
+        let arguments: Vec<_> = flags.split(' ').chain(["--input", &input]).collect();
+        let mut output = String::new();
+        for _ in 0..runs {
+            let mut running = start(live(path, &mock, &arguments));
+            mock.wait_for(PATIENCE, |log| log.len() >= held)
+                .unwrap_or_else(|why| panic!("{path} {flags}: {why}"));
+            mock.gate("all").open();
+            let mut pipe = running.0.stdout.take().expect("it is piped");
+            pipe.read_to_string(&mut output).expect("it is UTF-8");
+            running.code();
+        }
+        let lines: Vec<Value> = output
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("it is JSON"))
+            .collect();
+        let (log, most) = (mock.log(), mock.stats().peak_in_flight);
+        assert_eq!(lines.len(), 4 * runs, "{path} {flags}");
+        assert!(
+            seen(&log, most, &lines),
+            "{path} {flags}: {most} {lines:?} {log:?}"
+        );
+        let mut headers = log.iter().flat_map(|entry| entry.headers.keys());
+        assert!(!headers.any(|name| name.contains("mock")), "{path} {flags}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn at_a_terminal_a_bar_shows_how_fast_it_goes_and_when_it_ends() {
+    // That of util-linux, which makes a terminal. Not every system has it.
+    if Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    for path in PROGRAMS {
+        let folder = Folder::new("terminal");
+        let output = folder.file("output.jsonl");
+        let line = format!("'{path}' --window 300ms --output '{output}'");
+        let mut command = program("script", &["-qec", &line, "/dev/null"]);
+        // Held open: at its end the terminal would tell the program that nobody will ever type.
+        command.stdin(Stdio::piped()).env("TERM", "xterm");
+        let mut running = start(command);
+        let mut pipe = running.0.stdout.take().expect("it is piped");
+        let mut shown = String::new();
+        pipe.read_to_string(&mut shown).expect("it is UTF-8");
+        assert_eq!(running.code(), Some(0), "{shown}");
+        for part in ["/200  ", "/s  ETA ", "200/200 succeeded"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!(lines(&output).len(), 200);
     }
 }
 
@@ -882,7 +1199,8 @@ fn any_concurrency_can_be_asked_for() {
     let [_, path] = PROGRAMS;
     let mock = mock(0);
     let most = usize::MAX.to_string();
-    let mut command = live(path, &mock, &["--input", "-", "--concurrency", &most]);
+    // Without --input it is what is piped in.
+    let mut command = live(path, &mock, &["--concurrency", &most]);
     command.stdin(Stdio::piped());
     let mut running = start(command);
     let mut input = running.0.stdin.take().expect("it is piped");

@@ -14,7 +14,7 @@ use ai_core::{
     SimulatedClock, SyncClient, SystemClock,
 };
 use ai_mock::{Entry, Failure as Fault, Mock, Script};
-use caching::{AsyncCache, Cache, Place, Scope, TTL};
+use caching::{AsyncCache, Cache, Place, Scope, TTL, chat_key};
 use futures::future::{join, join_all};
 use http::HeaderMap;
 use rate_limited_batch::{AsyncLimiter, Limiter, Limits};
@@ -63,6 +63,15 @@ static ANSWER: LazyLock<Reply<ChatResponse>> = LazyLock::new(|| {
 
 fn config(mock: &Mock) -> Config {
     Config::new(&mock.base_url(), "sk-test").expect("the mock's URL is one")
+}
+
+/// Waits for what another thread does.
+fn wait_for(there: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < PATIENCE, "it does not come");
+        std::thread::yield_now();
+    }
 }
 
 fn status(status: u16) -> Error {
@@ -120,6 +129,9 @@ struct Outcome {
     jobs: Vec<(String, String, bool, u32)>,
     /// When each job was done, in milliseconds.
     ends: Vec<u64>,
+    /// How long each has waited and called by its own words, in milliseconds; 0 if it is unfinished.
+    waited: Vec<u64>,
+    called: Vec<u64>,
     /// How many calls may be paid for or not.
     unknown: usize,
 }
@@ -129,7 +141,7 @@ impl Outcome {
         done.sort_by(|one, other| one.0.cmp(&other.0));
         let mut calls = calls.lock().expect("no test panics with it").clone();
         calls.sort();
-        let job = |(name, done, end): &(String, Done, Duration)| match &done.record {
+        let job = |(name, done, _): &(String, Done, Duration)| match &done.record {
             None => (
                 name.clone(),
                 "unfinished".into(),
@@ -139,13 +151,17 @@ impl Outcome {
             Some(record) => {
                 assert_eq!(record.attempts as usize, done.calls.len());
                 assert_eq!(record.response.is_none(), record.error.is_some());
-                // What two calls did at one time is counted once.
-                assert!(u128::from(record.call_ms) <= end.as_millis());
                 let end = record.error.as_ref().map_or("ok", |error| error.kind);
                 (name.clone(), end.into(), record.cached, record.attempts)
             }
         };
+        let time = |of: fn(&Record) -> u64| {
+            let records = done.iter().map(|(_, done, _)| done.record.as_ref());
+            records.map(|record| record.map_or(0, of)).collect()
+        };
         let outcome = Outcome {
+            waited: time(|record| record.wait_ms),
+            called: time(|record| record.call_ms),
             jobs: done.iter().map(job).collect(),
             ends: done
                 .iter()
@@ -282,6 +298,8 @@ impl World {
         assert_eq!(sync.jobs, awaited.jobs);
         assert_eq!(sync.unknown, awaited.unknown);
         agree(&sync.ends, &awaited.ends);
+        agree(&sync.waited, &awaited.waited);
+        agree(&sync.called, &awaited.called);
         sync
     }
 
@@ -341,6 +359,12 @@ fn each_attempt_pays_the_limiter() {
     .run();
     // A pause of 1 s, one of 2 s, and then the wait until the first slot is free again.
     assert_eq!(outcome.times(), [0, 1100, 60_100]);
+    // What is no call is waiting.
+    assert_eq!(outcome.ends, [60_200]);
+    assert_eq!(
+        (&*outcome.waited, &*outcome.called),
+        (&[59_900][..], &[300][..])
+    );
 }
 
 #[test]
@@ -720,6 +744,33 @@ fn a_model_that_hangs_until_the_deadline_opens_the_breaker() {
 }
 
 #[test]
+fn what_is_left_of_the_fallback_slows_no_other_model_down() {
+    let mut rules = with_fallback(World::default().rules);
+    rules.policy.max_attempts = 1;
+    let outcome = World {
+        jobs: vec![(0, "a"), (1000, "b")],
+        rules,
+        fate: |number, _, model, _| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("remaining", "0"), ("reset", "50s")] {
+                let name = format!("x-ratelimit-{name}-requests");
+                let name: http::HeaderName = name.parse().expect("a good name");
+                headers.insert(name, http::HeaderValue::from_static(value));
+            }
+            let end = match (number, model) {
+                (_, "other") => Err(Error::from_response(500, &headers, b"")),
+                (1, _) => Err(status(500)),
+                _ => Ok(()),
+            };
+            (ms(100), end)
+        },
+        ..World::default()
+    }
+    .run();
+    assert_eq!(outcome.times(), [0, 100, 1000]);
+}
+
+#[test]
 fn a_model_that_is_not_there_is_replaced_and_a_bad_request_is_not() {
     let fates: [(Fate, &[&str], &str); 2] = [
         (
@@ -933,6 +984,10 @@ fn a_call_without_an_answer_for_long_is_made_once_more_and_the_first_answer_wins
         agree(&outcome.ends, &[end]);
         assert_eq!(outcome.ends_with(), [ends_with], "case {number}");
         assert_eq!(outcome.unknown, unknown, "case {number}");
+        // What two calls did at one time is counted once, and so is a pause between two.
+        let pause = if number == 4 { 1000 } else { 0 };
+        agree(&outcome.called, &[end - pause]);
+        agree(&outcome.waited, &[pause]);
     }
 }
 
@@ -1206,11 +1261,10 @@ fn a_job_that_is_dropped_at_any_time_of_a_hedge_leaves_nothing_behind() {
 /// the mock saw. `meanwhile` is called while they run.
 fn over_sockets(
     prompts: &[&str],
-    rules: &Rules,
+    (rules, limits): (&Rules, Limits),
     mock: impl Fn() -> Mock,
     meanwhile: impl Fn(&Mock, &dyn Fn() -> usize) + Sync,
 ) -> [(Vec<Done>, Vec<Entry>); 2] {
-    let limits = Limits::new(1000, secs(60));
     let jobs: Vec<_> = prompts.iter().map(|prompt| World::job(prompt)).collect();
 
     let server = mock();
@@ -1263,6 +1317,11 @@ fn open_gate(mock: &Mock, _: &dyn Fn() -> usize) {
     mock.gate("all").open();
 }
 
+/// More requests than any test makes.
+fn wide() -> Limits {
+    Limits::new(1000, secs(60))
+}
+
 fn quick(rules: Rules) -> Rules {
     Rules {
         policy: Policy {
@@ -1282,14 +1341,16 @@ fn a_follower_of_a_flight_pays_nothing() {
     let mock = || started(Mock::builder());
     // The answer is held back until all are there.
     let meanwhile = |mock: &Mock, callers: &dyn Fn() -> usize| {
-        let begun = std::time::Instant::now();
-        while callers() < 20 {
-            assert!(begun.elapsed() < PATIENCE, "{} came", callers());
-            std::thread::yield_now();
-        }
+        wait_for(|| callers() == 20);
         mock.gate("all").open();
     };
-    for (done, log) in over_sockets(&["a"; 20], &World::default().rules, mock, meanwhile) {
+    // There is one slot. A follower that wanted one would have none within its time.
+    let rules = Rules {
+        deadline: Some(PATIENCE),
+        ..World::default().rules
+    };
+    let limits = Limits::new(1, 2 * PATIENCE);
+    for (done, log) in over_sockets(&["a"; 20], (&rules, limits), mock, meanwhile) {
         let called = done.iter().filter(|done| !done.calls.is_empty());
         assert_eq!((called.count(), log.len()), (1, 1));
         let cached = done
@@ -1303,7 +1364,7 @@ fn a_follower_of_a_flight_pays_nothing() {
 fn all_attempts_of_a_job_and_model_carry_one_key_of_their_own() {
     let mock = || started(Mock::builder().failure_rate(1.0, Fault::Status(500)));
     let rules = quick(with_fallback(World::default().rules));
-    for (_, log) in over_sockets(&["a", "b"], &rules, mock, open_gate) {
+    for (_, log) in over_sockets(&["a", "b"], (&rules, wide()), mock, open_gate) {
         assert_eq!(log.len(), 2 * 2 * 3);
         let part = |entry: &Entry| {
             let model = entry.body["model"].as_str().expect("a model is named");
@@ -1339,6 +1400,118 @@ fn a_job_that_has_waited_for_anothers_call_has_a_deadline_of_its_own() {
     assert_eq!(outcome.times(), [0, 2500]);
     assert_eq!(outcome.ends_with(), ["deadline", "ok"]);
     agree(&outcome.ends, &[2500, 2600]);
+
+    // The second calls next, and the third waits for that, but no longer than its own time lasts.
+    let world = World::default();
+    let outcome = World {
+        jobs: vec![(0, "a"), (1000, "a"), (500, "a")],
+        rules: Rules {
+            deadline: Some(ms(2500)),
+            ..world.rules
+        },
+        fate: |number, _, _, _| match number {
+            1 => (ms(2500), Err(Error::Deadline { limit: ms(2500) })),
+            _ => (ms(1000), Err(Error::Deadline { limit: ms(1000) })),
+        },
+        ..World::default()
+    }
+    .awaited();
+    assert_eq!(outcome.times(), [0, 2500]);
+    assert_eq!(outcome.ends_with(), ["deadline"; 3]);
+    agree(&outcome.ends, &[2500, 3500, 3000]);
+
+    // The second has called its own model in vain, and waits for the fallback's call of the first.
+    let mut rules = with_fallback(World::default().rules);
+    rules.deadline = Some(ms(2500));
+    rules.policy.max_attempts = 1;
+    let outcome = World {
+        jobs: vec![(0, "a"), (1000, "a")],
+        rules,
+        fate: |number, _, model, _| match (number, model) {
+            (2, _) => (ms(2400), Err(Error::Deadline { limit: ms(2400) })),
+            (_, "other") => (ms(100), Ok(())),
+            _ => (ms(100), Err(status(500))),
+        },
+        ..World::default()
+    }
+    .awaited();
+    assert_eq!(outcome.times(), [0, 100, 1000, 2500]);
+    assert_eq!(outcome.ends_with(), ["deadline", "ok"]);
+    agree(&outcome.ends, &[2500, 2600]);
+}
+
+/// The job's time is 100 ms, and it follows a call that is not a job's: one that ends when it has been
+/// joined, and after so much time.
+#[test]
+fn who_follows_a_call_asks_again_when_that_was_out_of_time_and_a_thread_waits_for_its_end() {
+    let job = World::job("a");
+    let rules = Rules {
+        deadline: Some(ms(100)),
+        ..World::default().rules
+    };
+    let key = chat_key(&job.request, &rules.scope);
+    type Ends = Result<Reply<ChatResponse>, Failure>;
+    let late: Ends = Ok(ANSWER.clone());
+    let out_of_time: Ends = Err(Failure::Deadline(ms(1)));
+    // How the other's call ends and when; then how the job does in either version, how many calls it
+    // has made, and when it is done.
+    let rows = [
+        (out_of_time, 0, [(None, 1, 50); 2]),
+        (late, 1000, [(None, 0, 1000), (Some("deadline"), 0, 100)]),
+    ];
+    for (ends, takes, [in_thread, awaited]) in rows {
+        let seen = |done: Done, end: Duration| {
+            let record = done.record.expect("nobody stops it");
+            let error = record.error.map(|reason| reason.kind);
+            (error, done.calls.len(), end.as_millis() as u64)
+        };
+
+        let clock = &SimulatedClock::new();
+        let cache = Cache::open(&Place::Memory, TTL);
+        let call = |_: &ChatRequest, _: CallOptions| {
+            clock.sleep(ms(50));
+            Ok(ANSWER.clone())
+        };
+        let limiter = Limiter::with_clock(wide(), clock);
+        let layers = Layers::new(rules.clone(), cache.clone(), limiter, clock, call);
+        let result = std::thread::scope(|scope| {
+            let mut follower = None;
+            let lead = || {
+                follower = Some(scope.spawn(|| (layers.answer(&job), clock.now())));
+                wait_for(|| cache.callers() == 2);
+                clock.sleep(ms(takes));
+                ends.clone()
+            };
+            // What becomes of the other one is its own.
+            let _ = cache.chat(&key, lead);
+            let (done, end) = follower.expect("it led").join().expect("it is no bug");
+            seen(done, end)
+        });
+        assert_eq!(result, in_thread);
+
+        let result = in_virtual_time(async {
+            let start = tokio::time::Instant::now();
+            let cache = AsyncCache::open(&Place::Memory, TTL);
+            let call = async |_: &ChatRequest, _: CallOptions| {
+                tokio::time::sleep(ms(50)).await;
+                Ok(ANSWER.clone())
+            };
+            let limiter = AsyncLimiter::new(wide());
+            let layers = AsyncLayers::new(rules.clone(), cache.clone(), limiter, call);
+            let lead = async || {
+                while cache.callers() < 2 {
+                    tokio::task::yield_now().await;
+                }
+                tokio::time::sleep(ms(takes)).await;
+                ends.clone()
+            };
+            let follow = async { (layers.answer(&job).await, start.elapsed()) };
+            let (_, (done, end)) = join(cache.chat(&key, lead), follow).await;
+            seen(done, end)
+        });
+        assert_eq!((result.0, result.1), (awaited.0, awaited.1));
+        agree(&[result.2], &[awaited.2]);
+    }
 }
 
 #[test]
@@ -1348,7 +1521,7 @@ fn no_attempt_runs_past_the_deadline_either() {
         deadline: Some(ms(100)),
         ..World::default().rules
     };
-    for (done, log) in over_sockets(&["a"], &rules, mock, open_gate) {
+    for (done, log) in over_sockets(&["a"], (&rules, wide()), mock, open_gate) {
         let error = done[0]
             .record
             .as_ref()
@@ -1408,7 +1581,8 @@ fn a_server_that_hangs_until_the_deadline_opens_the_breaker() {
 #[test]
 fn what_nobody_knows_the_cost_of_is_told() {
     let mock = || started(Mock::builder().fail_first(1, Fault::Reset));
-    for (done, log) in over_sockets(&["a"], &quick(World::default().rules), mock, open_gate) {
+    let rules = quick(World::default().rules);
+    for (done, log) in over_sockets(&["a"], (&rules, wide()), mock, open_gate) {
         let billed: Vec<_> = done[0].calls.iter().map(|call| call.maybe_billed).collect();
         assert_eq!((billed, log.len()), (vec![true, false], 2));
     }
