@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use ai_core::{AsyncClient, ChatRequest, Config, DEFAULT_MODEL, Event, install_tls_provider};
+use ai_core::{
+    AsyncClient, CallOptions, ChatRequest, Config, DEFAULT_MODEL, Event, install_tls_provider,
+};
 use async_openai::config::OpenAIConfig;
 use async_openai::types::chat::{
     ChatCompletionRequestUserMessageArgs, ChatCompletionStreamOptions,
@@ -37,12 +39,45 @@ const TIMES: usize = 2;
 const FULL_SPEED: (usize, &str) = (16, "full-speed");
 const ONE_A_WRITE: (usize, &str) = (1, "one-a-write");
 
-/// The pace of a model in tokens a second; how many streams have it at one time, of how many tokens.
+/// The pace of a model, in tokens a second.
 const PACE: usize = 100;
-const PACED: [(usize, usize); 2] = [(1, 200), (200, 100)];
+const PACED: [Paced; 2] = [
+    Paced {
+        streams: 1,
+        tokens: 300,
+        stretch: 100,
+        times: 2,
+    },
+    Paced {
+        streams: 200,
+        tokens: 120,
+        stretch: 2_000,
+        times: 4,
+    },
+];
+
+/// Streams that have it.
+#[derive(Clone, Copy)]
+struct Paced {
+    /// How many at one time.
+    streams: usize,
+    /// Of how many tokens each.
+    tokens: usize,
+    /// How many tokens, in the order of their arrival, are a stretch. The delay of a measurement is
+    /// that of its median stretch: one stall of 10 ms of a shared machine delays 200 of the 20,000
+    /// tokens of a second, and would be the p99 of them all. So would be the start, when all heads
+    /// arrive at once.
+    stretch: usize,
+    /// How often their delay is measured for one measurement of CPU time: it differs more.
+    times: usize,
+}
+
 /// The time to the first token: over as many milliseconds as there are between two tokens, so that
 /// not all streams have a token at the same moment.
 const FIRST_TOKEN: &str = "300ms..310ms";
+/// What the mock takes its draws from, beside the seed and how many such requests came before. All
+/// name their requests alike: else the bodies would, which the clients don't write to the same byte.
+const ITEM: (&str, &str) = ("x-mock-item", "story");
 
 /// What ours may take of the CPU time of a peer at full speed.
 const MOST_OF_REQWEST: f64 = 1.0;
@@ -57,7 +92,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// CPU and delay of a streamed token: ours, reqwest with eventsource-stream, async-openai
 #[derive(Parser)]
 struct Arguments {
-    /// How often each is measured, in turn with the others
+    /// How often each is measured, in turn with the others; delays two and four times as often
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     pairs: u16,
     /// Fail when a target is missed
@@ -70,10 +105,16 @@ struct Arguments {
 
 fn main() -> ExitCode {
     raise_open_files();
-    serve_if_asked(|mock| mock);
+    // The server of a model has a machine of its own. Where a client and it are put on one core, as
+    // Linux does with those that wake each other, a token waits for its turn there.
+    serve_if_asked(|mock| {
+        stay_on_core(1);
+        mock
+    });
     let arguments = Arguments::parse();
     let pairs = usize::from(arguments.pairs);
     let mock = MockProcess::start().expect("this program can start itself");
+    stay_on_core(0);
     let mut output = Output::new(arguments.json);
     let contestants = [
         contestant::<AsyncClient>(&mock),
@@ -82,12 +123,20 @@ fn main() -> ExitCode {
     ];
     let fast = [FULL_SPEED, ONE_A_WRITE]
         .map(|writes| full_speed(&mut output, &mock, pairs, &contestants, writes));
-    let paced = PACED.map(|streams| paced(&mut output, &mock, pairs, &contestants, streams));
+    let paced = PACED.map(|streams| how_late(&mut output, &mock, pairs, &contestants, streams));
     let targets = [&fast[0][..], &paced].concat();
     if arguments.check && !all_met(&targets) {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Keeps this thread, and those that it will start, on that core, if there is such a one.
+fn stay_on_core(core: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(core) = cores.get(core) {
+        core_affinity::set_for_current(*core);
+    }
 }
 
 /// What was measured, and whether it is as it should be.
@@ -109,7 +158,7 @@ fn full_speed(
         "tokens-per-second": null, "first-token": null, "stamp-tokens": false,
     });
     mock.set(&settings).expect("the mock knows these settings");
-    let costs = in_turn(pairs, contestants, |contestant| {
+    let costs = in_turn(pairs, contestants, |_, contestant| {
         let texts = Cell::new(0);
         let count = |_| texts.set(texts.get() + 1);
         let cost = measure(|| (0..TIMES).for_each(|_| (contestant.read)(STREAMS, &count)));
@@ -135,35 +184,45 @@ fn full_speed(
 }
 
 /// How late a token is: from its write at the server until the program has it.
-fn paced(
+fn how_late(
     output: &mut Output,
     mock: &MockProcess,
     pairs: usize,
     contestants: &[Contestant; 3],
-    (streams, tokens): (usize, usize),
+    Paced {
+        streams,
+        tokens,
+        stretch,
+        times,
+    }: Paced,
 ) -> Target {
+    let pairs = pairs * times;
     output.title(format_args!(
-        "how late a token is, {streams} at one time with {PACE} tokens a second each; median of {pairs}"
+        "how late a token is, {streams} at one time with {PACE} tokens a second each: in the median stretch of {stretch} tokens; median of {pairs}"
     ));
     let settings = json!({
         "answer-tokens": tokens, "tokens-per-write": 1,
         "tokens-per-second": PACE, "first-token": FIRST_TOKEN, "stamp-tokens": true,
     });
     mock.set(&settings).expect("the mock knows these settings");
-    let delays = in_turn(pairs, contestants, |contestant| {
-        let delays = RefCell::new(histogram());
-        let record = |stamp: String| delays.borrow_mut().saturating_record(since(&stamp));
+    let delays = in_turn(pairs, contestants, |round, contestant| {
+        // Which streams have their tokens in the same millisecond is drawn with the first token, and
+        // makes more of the p99 than any client. So a round has one draw for all.
+        mock.forget().expect("the mock is there");
+        let draw = mock.set(&json!({"seed": round}));
+        draw.expect("the mock knows this setting");
+        let delays = RefCell::new(Vec::with_capacity(streams * tokens));
+        let record = |stamp: String| delays.borrow_mut().push(since(&stamp));
         let cost = measure(|| (contestant.read)(streams, &record));
         let delays = delays.into_inner();
-        assert_eq!(
-            delays.len(),
-            (streams * tokens) as u64,
-            "every token arrives"
-        );
-        let micros = |quantile| delays.value_at_quantile(quantile) as f64 / 1e3;
+        assert_eq!(delays.len(), streams * tokens, "every token arrives");
+        let median_of = |quantile| {
+            let stretches = delays.chunks(stretch);
+            Spread::of(stretches.map(|stretch| micros_at(quantile, stretch))).median
+        };
         Delay {
-            p50: micros(0.5),
-            p99: micros(0.99),
+            p50: median_of(0.5),
+            p99: median_of(0.99),
             cpu: cost.cpu.as_secs_f64() * 1e6 / delays.len() as f64,
         }
     });
@@ -189,34 +248,41 @@ fn paced(
     (target, later <= LATER)
 }
 
+/// In microseconds.
 struct Delay {
     p50: f64,
     p99: f64,
     cpu: f64,
 }
 
-/// Of nanoseconds, to three digits. No token is later than the limit on silence.
-fn histogram() -> Histogram<u32> {
-    Histogram::new_with_max(SILENCE.as_nanos() as u64, 3).expect("three digits are allowed")
+/// The delay that this share of the tokens does not pass, in microseconds.
+fn micros_at(quantile: f64, delays: &[Duration]) -> f64 {
+    let mut histogram = Histogram::<u32>::new_with_max(SILENCE.as_nanos() as u64, 3)
+        .expect("three digits are allowed");
+    for delay in delays {
+        histogram.saturating_record(delay.as_nanos() as u64);
+    }
+    histogram.value_at_quantile(quantile) as f64 / 1e3
 }
 
-/// How many nanoseconds ago that was. The server is on this machine, so it has the same clock.
-fn since(stamp: &str) -> u64 {
+/// How long ago that was, in nanoseconds since 1970. The server is on this machine, so it has the
+/// same clock.
+fn since(stamp: &str) -> Duration {
     let written = Duration::from_nanos(stamp.parse().expect("each token is a time"));
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    now.saturating_sub(written).as_nanos() as u64
+    now.saturating_sub(written)
 }
 
 /// Measures the contestants in turn, so many times, after a first time to open the connections.
 fn in_turn<T>(
     rounds: usize,
     contestants: &[Contestant; 3],
-    measurement: impl Fn(&Contestant) -> T,
+    measurement: impl Fn(usize, &Contestant) -> T,
 ) -> [Vec<T>; 3] {
     let mut measured = [const { Vec::new() }; 3];
     for round in 0..=rounds {
         for who in turns(round, contestants.len()) {
-            let one = measurement(&contestants[who]);
+            let one = measurement(round, &contestants[who]);
             if round > 0 {
                 measured[who].push(one);
             }
@@ -264,7 +330,9 @@ impl Streaming for AsyncClient {
 
     fn new(base_url: &str) -> AsyncClient {
         let config = Config::new(base_url, KEY).expect("the mock's URL is valid");
-        AsyncClient::new(config).expect("a client can be built")
+        let client = AsyncClient::new(config).expect("a client can be built");
+        let named = client.with(CallOptions::new().header(ITEM.0, ITEM.1));
+        named.expect("it is a header")
     }
 
     async fn read(&self, token: &dyn Fn(String)) {
@@ -333,7 +401,8 @@ impl Streaming for Reqwest {
             "stream": true,
             "stream_options": {"include_usage": true},
         });
-        let request = self.http.post(&self.url).bearer_auth(KEY).json(&request);
+        let http = self.http.post(&self.url).bearer_auth(KEY);
+        let request = http.header(ITEM.0, ITEM.1).json(&request);
         let response = request
             .send()
             .await
@@ -372,7 +441,9 @@ impl Streaming for AsyncOpenAi {
             .no_proxy();
         let config = OpenAIConfig::new()
             .with_api_base(base_url)
-            .with_api_key(KEY);
+            .with_api_key(KEY)
+            .with_header(ITEM.0, ITEM.1)
+            .expect("it is a header");
         let http = http.build().expect("a client can be built");
         AsyncOpenAi(async_openai::Client::build(http, config))
     }
