@@ -42,9 +42,17 @@ impl Machine {
             cpu: cpu.unwrap_or_else(unknown),
             cores: available_parallelism().map_or(0, usize::from),
             memory: gib.map_or_else(unknown, |gib| format!("{gib:.0} GiB")),
-            os: said("uname", &["-sr"]).unwrap_or_else(|| std::env::consts::OS.to_owned()),
+            os: said("uname", &["-sr"])
+                .map_or_else(|| std::env::consts::OS.to_owned(), |os| release(&os)),
         }
     }
+}
+
+/// The system without what the builder of its kernel has added: `Linux 6.8.0` of `Linux 6.8.0-47-generic`.
+/// The next build of the same kernel is no other machine, or all figures would be measured again for each.
+fn release(os: &str) -> String {
+    let release = os.split_once('-').map_or(os, |(release, _)| release);
+    release.to_owned()
 }
 
 /// The compiler's version, and those in these Cargo.lock files of the crates that matter; of a crate
@@ -118,6 +126,12 @@ mod tests {
         assert_eq!(names, ["rustc", "tokio"]);
         assert_eq!(versions["tokio"], "1.54.0");
         assert!(versions["rustc"].starts_with("1."), "{versions:?}");
+    }
+
+    #[test]
+    fn the_next_build_of_a_kernel_is_no_other_system_but_the_next_release_is() {
+        assert_eq!(release("Linux 6.8.0-47-generic"), "Linux 6.8.0");
+        assert_eq!(release("Darwin 24.1.0"), "Darwin 24.1.0");
     }
 
     #[test]
