@@ -128,14 +128,15 @@ impl Key {
     pub(crate) fn of(kind: &str, scope: &Scope, request: Value) -> Key {
         // The version changes with this form and with that of the values, so that no program reads
         // what another has written differently.
-        let all = json!({
+        let mut all = json!({
             "version": 1,
             "kind": kind,
             "base_url": scope.base_url,
             "tenant": scope.tenant,
-            "request": request,
         });
-        let mut text = Vec::with_capacity(1024);
+        // Not in `json!`, which copies what it is given: half of the time that a key takes.
+        all["request"] = request;
+        let mut text = Vec::with_capacity(2048);
         canonical::write(&all, &mut text);
         Key(Sha256::digest(&text).into())
     }
