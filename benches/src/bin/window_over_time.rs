@@ -1,10 +1,10 @@
 //! How full the server's window is over time, with pattern 3's limiter and with the guide's: the
 //! curve of a chart. `cargo run --release -p benches --bin window-over-time`
 //!
-//! 200 requests at 60 in any 1.5 s, 10 at one time, answered after 10 to 300 ms: the guide's numbers,
-//! with a minute of 1.5 s. (If every answer took the same time, the guide's ten waiters would go in
-//! step with the ten that they wait for, and a quiet machine would hide that they don't look again.)
-//! The server refuses none, so that its log shows what was sent.
+//! 500 requests at 150 in any 2.5 s, 64 at one time, answered after 50 to 150 ms: the load of
+//! `rate-limit`, with a quarter of its window. (With the guide's ten at one time, a quiet machine sends
+//! one or two too many: those who wait go in step with those they wait for, and hide that they don't
+//! look again.) The server refuses none, so that its log shows what was sent.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -22,10 +22,10 @@ use tokio::sync::Semaphore;
 #[allow(dead_code)] // Its main is not called.
 mod as_written;
 
-const LIMIT: u32 = 60;
-const MINUTE: Duration = Duration::from_millis(1500);
-const AT_ONCE: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
-const PROMPTS: usize = 200;
+const LIMIT: u32 = 150;
+const WINDOW: Duration = Duration::from_millis(2500);
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
+const PROMPTS: usize = 500;
 
 /// A point of the curve stands for so long.
 const STEP: Duration = Duration::from_millis(50);
@@ -43,13 +43,15 @@ fn main() {
     let Arguments { json } = Arguments::parse();
     let mut output = Output::new(json);
     output.title(format_args!(
-        "{PROMPTS} requests at {LIMIT} in any {MINUTE:?}, {AT_ONCE} at one time"
+        "{PROMPTS} requests at {LIMIT} in any {WINDOW:?}, {AT_ONCE} at one time"
     ));
-    let limit = Figure::one("window-over-time/limit", Unit::Count, LIMIT.into());
-    output.row(&[limit]);
+    output.row(&[
+        Figure::one("window-over-time/limit", Unit::Count, LIMIT.into()),
+        Figure::one("window-over-time/window", Unit::S, WINDOW.as_secs_f64()),
+    ]);
     for (who, run) in [("ours", ours as fn(Config, &[String])), ("guide", guides)] {
         let arrivals = arrivals(run);
-        let fullest = fullest_window(arrivals.iter().copied(), MINUTE);
+        let fullest = fullest_window(arrivals.iter().copied(), WINDOW);
         let id = format!("window-over-time/{who}");
         output.row(&[Figure::one(
             format!("{id}/fullest"),
@@ -65,7 +67,7 @@ fn main() {
 /// When the requests of a run arrived, since the first of them, by the server's log.
 fn arrivals(run: fn(Config, &[String])) -> Vec<Duration> {
     let mock = MockProcess::start().expect("this program can start itself");
-    let settings = json!({ "latency": "10ms..300ms" });
+    let settings = json!({ "latency": "50ms..150ms" });
     mock.set(&settings).expect("the server knows this setting");
     let prompts: Vec<_> = (0..PROMPTS)
         .map(|i| format!("Summarize topic {i}"))
@@ -82,7 +84,7 @@ fn arrivals(run: fn(Config, &[String])) -> Vec<Duration> {
 fn curve(arrivals: &[Duration]) -> Vec<(f64, usize)> {
     let last = arrivals.last().copied().unwrap_or_default();
     let full = |now: Duration| {
-        let inside = |at: Duration| at <= now && at + MINUTE > now;
+        let inside = |at: Duration| at <= now && at + WINDOW > now;
         arrivals.iter().filter(|at| inside(**at)).count()
     };
     let steps = last.div_duration_f64(STEP).ceil() as u32;
@@ -99,7 +101,7 @@ fn curve(arrivals: &[Duration]) -> Vec<(f64, usize)> {
 fn ours(config: Config, prompts: &[String]) {
     let limits = Limits {
         concurrency: AT_ONCE,
-        ..Limits::new(LIMIT, MINUTE)
+        ..Limits::new(LIMIT, WINDOW)
     };
     runtime().block_on(async {
         let client = AsyncClient::new(config).expect("a client can be built");
@@ -113,7 +115,7 @@ fn guides(config: Config, prompts: &[String]) {
     let guides = as_written::RateLimitedAIProcessor {
         client: AsyncClient::new(config).expect("a client can be built"),
         requests_per_minute: LIMIT as usize,
-        minute: MINUTE,
+        minute: WINDOW,
         semaphore: Semaphore::new(AT_ONCE.get()),
         request_times: Mutex::default(),
     };

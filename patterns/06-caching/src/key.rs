@@ -134,7 +134,7 @@ impl Key {
             "base_url": scope.base_url,
             "tenant": scope.tenant,
         });
-        // Not in `json!`, which copies what it is given: half of the time that a key takes.
+        // Not in `json!`, which would copy the whole conversation first.
         all["request"] = request;
         let mut text = Vec::with_capacity(2048);
         canonical::write(&all, &mut text);

@@ -274,7 +274,7 @@ fn clients(results: &Results) -> Option<Result<Chart>> {
 fn window(results: &Results) -> Option<Result<Chart>> {
     let points = |who: &str| Some(results.points(&format!("window-over-time/{who}"))?.to_vec());
     let count = |what: &str| results.value(&format!("window-over-time/{what}"));
-    let limit = count("limit")?;
+    let (limit, window) = (count("limit")?, count("window")?);
     let (ours_most, guide_most) = (count("ours/fullest")?, count("guide/fullest")?);
     let lines = [
         Curve {
@@ -296,7 +296,7 @@ fn window(results: &Results) -> Option<Result<Chart>> {
         .map(|(time, _)| *time);
     let end = end.fold(0.0, f64::max);
     let title = format!(
-        "Of {limit} requests allowed in any 1.5 s the guide's limiter sends {guide_most}, ours {ours_most}",
+        "Of {limit} requests allowed in any {window} s the guide's limiter sends {guide_most}, ours {ours_most}",
     );
     Some(picture("window-over-time", title, 420, |area| {
         let mut chart = ChartBuilder::on(area);
@@ -312,7 +312,7 @@ fn window(results: &Results) -> Option<Result<Chart>> {
             .label_style(text(13))
             .axis_desc_style(text(14))
             .x_desc("seconds by the server's clock")
-            .y_desc("requests in the last 1.5 s")
+            .y_desc(format!("requests in the last {window} s"))
             .x_label_formatter(&|time| format!("{time:.1}"))
             .y_label_formatter(&|count| format!("{count:.0}"))
             .draw()?;
@@ -447,11 +447,9 @@ mod tests {
                 lines.push(Line::Series(Series { id, points }));
             }
         }
-        lines.push(figure(
-            "window-over-time/limit".to_owned(),
-            60.0,
-            Unit::Count,
-        ));
+        for (name, value, unit) in [("limit", 60.0, Unit::Count), ("window", 1.5, Unit::S)] {
+            lines.push(figure(format!("window-over-time/{name}"), value, unit));
+        }
         for who in ["ours", "guide"] {
             let id = format!("window-over-time/{who}");
             lines.push(figure(format!("{id}/fullest"), 70.0, Unit::Count));
