@@ -44,8 +44,10 @@ pub struct SseEvent<'a> {
 pub struct SseDecoder {
     /// The beginning of a line whose end has not arrived yet.
     line: Vec<u8>,
-    /// The data lines of the event so far, joined.
+    /// The data lines of the event so far, joined, from [`data_start`](Self::data_start) on.
     data: Vec<u8>,
+    /// What is before it is the name of the field: see [`take_kept_line`](Self::take_kept_line).
+    data_start: usize,
     /// Whether there was any: an empty `data:` line makes an event with empty data, no data line
     /// makes no event.
     has_data: bool,
@@ -73,6 +75,7 @@ impl SseDecoder {
         SseDecoder {
             line: Vec::new(),
             data: Vec::new(),
+            data_start: 0,
             has_data: false,
             name: Vec::new(),
             id: String::new(),
@@ -131,6 +134,7 @@ impl SseDecoder {
             self.dispatched = false;
             self.name.clear();
             self.data.clear();
+            self.data_start = 0;
             self.has_data = false;
             self.settled = self.id.len();
         }
@@ -164,16 +168,12 @@ impl SseDecoder {
             if self.line.is_empty() {
                 self.take_line(rest_of_line);
             } else {
-                // The line is lent out and handed back, to keep its allocation.
-                let mut line = std::mem::take(&mut self.line);
-                line.extend_from_slice(rest_of_line);
-                self.take_line(&line);
-                line.clear();
-                self.line = line;
+                self.line.extend_from_slice(rest_of_line);
+                self.take_kept_line();
             }
-            self.settled = self.name.len() + self.id.len() + self.data.len();
+            self.settled = self.name.len() + self.id.len() + self.data().len();
             if self.dispatched {
-                return Ok(Some(self.event(&self.data)));
+                return Ok(Some(self.event(self.data())));
             }
         }
         Ok(None)
@@ -228,6 +228,26 @@ impl SseDecoder {
         } else {
             Ok(())
         }
+    }
+
+    fn data(&self) -> &[u8] {
+        &self.data[self.data_start..]
+    }
+
+    /// Takes the line that came in several pieces.
+    fn take_kept_line(&mut self) {
+        // It is lent out and handed back, to keep its allocation.
+        let mut line = std::mem::take(&mut self.line);
+        if !self.has_data && line.starts_with(b"data:") {
+            // Its buffer becomes that of the data, and is not copied: a picture has a thousand pieces.
+            self.data_start = if line.get(5) == Some(&b' ') { 6 } else { 5 };
+            (self.has_data, self.at_start) = (true, false);
+            std::mem::swap(&mut self.data, &mut line);
+        } else {
+            self.take_line(&line);
+        }
+        line.clear();
+        self.line = line;
     }
 
     fn take_line(&mut self, mut line: &[u8]) {

@@ -34,8 +34,15 @@ fn decode<'a>(
     (events, None)
 }
 
+/// The events of an input that arrives at once, and of it in two pieces, and byte by byte.
 fn events(input: &[u8]) -> Vec<Seen> {
-    let (events, error) = decode([input], NO_LIMIT);
+    let whole = decode([input], NO_LIMIT);
+    for at in 0..input.len() {
+        let (head, tail) = input.split_at(at);
+        assert_eq!(decode([head, tail], NO_LIMIT), whole, "cut at {at}");
+    }
+    assert_eq!(decode(input.chunks(1), NO_LIMIT), whole, "byte by byte");
+    let (events, error) = whole;
     assert_eq!(error, None);
     events
 }
