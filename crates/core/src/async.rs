@@ -309,7 +309,7 @@ impl Body {
     // Not `Response::bytes`, which waits for the whole body and so could not bound its size.
     async fn read_into(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
         let max_bytes = self.target.config.max_bytes;
-        // What is known to be whole is not asked for its end: that saves a wait.
+        // What is known to be whole is not asked for its end, which may come later.
         let whole = self.response.content_length();
         while whole != Some(body.len() as u64) {
             match &*self.read_some().await? {

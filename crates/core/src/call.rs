@@ -341,8 +341,7 @@ impl Observer {
             self.span
                 .record("gen_ai.response.finish_reasons", reason.as_str());
         }
-        let elapsed = self.started.elapsed();
-        tracing::info!(parent: &self.span, ?elapsed, "answered");
+        tracing::info!(parent: &self.span, elapsed = ?self.started.elapsed(), "answered");
     }
 }
 

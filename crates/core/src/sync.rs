@@ -155,8 +155,11 @@ impl SyncClient {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.target.headers.clone();
         *request.body_mut() = Some(body?.into());
-        // What reqwest's client is told is a limit on silence; what a call is told, on all of it.
-        *request.timeout_mut() = limits.exact_total();
+        // What reqwest's client is told is a limit on silence; what a call is told, on all of it. To
+        // tell it `None` would cost three allocations.
+        if let Some(total) = limits.exact_total() {
+            *request.timeout_mut() = Some(total);
+        }
         match self.http.execute(request) {
             Ok(response) => Ok(Body::new(response, limits, &self.target)),
             Err(error) => Err(limits.name(Phase::Head, &error, limits.started, &self.target)),
@@ -298,7 +301,7 @@ impl Body {
     // Not `Response::bytes`, which takes the limit on silence for one on the whole body.
     fn read_into(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
         let max_bytes = self.target.config.max_bytes;
-        // What is known to be whole is not asked for its end: that saves a wait.
+        // What is known to be whole is not asked for its end, which may come later.
         let whole = self.response.content_length();
         while whole != Some(body.len() as u64) {
             match self.read_some()? {

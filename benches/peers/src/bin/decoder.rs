@@ -152,22 +152,26 @@ fn long(report: &mut Report) {
         (COPY, &large),
     ];
     let costs = in_turn(&entries, report.pairs);
-    report.a_byte("long-64-kib", &small, &costs[..4]);
-    report.a_byte("long-1-mib", &middle, &costs[4..8]);
-    report.a_byte("long-4-mib", &large, &costs[8..]);
-    let flat = |which: [usize; 3]| {
-        let copies = [3, 7, 10].map(|entry| &costs[entry]);
-        let to_copy = |round: usize| {
-            let each = which.map(|entry| costs[entry].each[round]);
-            [0, 1, 2].map(|length| each[length] / copies[length].each[round])
-        };
-        let rounds = (0..report.pairs).map(to_copy).map(|figures| {
-            let [most, least] = [f64::max, f64::min].map(|of| figures.into_iter().reduce(of));
-            most.unwrap_or_default() / least.unwrap_or_default()
+    let lengths = [&costs[..4], &costs[4..8], &costs[8..]];
+    report.a_byte("long-64-kib", &small, lengths[0]);
+    report.a_byte("long-1-mib", &middle, lengths[1]);
+    report.a_byte("long-4-mib", &large, lengths[2]);
+    let flat = |who: Contestant| {
+        let rounds = (0..report.pairs).map(|round| {
+            let to_copy = lengths.map(|costs| {
+                let [who, copy] = [who, COPY].map(|(name, _)| {
+                    let mut costs = costs.iter();
+                    let costs = costs.find(|costs| costs.who == name);
+                    costs.expect("it was measured at each length").each[round]
+                });
+                who / copy
+            });
+            to_copy.into_iter().fold(f64::MIN, f64::max)
+                / to_copy.into_iter().fold(f64::MAX, f64::min)
         });
         Spread::of(rounds)
     };
-    let (ours, sse) = (flat([0, 4, 8]), flat([2, 6, 9]));
+    let (ours, sse) = (flat(ours), flat(sse));
     report.ratio("long/ours/slowest-to-fastest", ours);
     report.ratio("long/sse-stream/slowest-to-fastest", sse);
     let ours = ours.median;

@@ -198,11 +198,10 @@ impl SseDecoder {
         if self.at_start || self.has_data || !self.line.is_empty() {
             return None;
         }
-        let value = line.strip_prefix(b"data:")?;
         let rest = line_end
             .strip_prefix(b"\n\n")
             .or_else(|| line_end.strip_prefix(b"\r\n\r\n"))?;
-        Some((value.strip_prefix(b" ").unwrap_or(value), rest))
+        Some((data_value(line)?, rest))
     }
 
     fn event<'a>(&'a self, data: &'a [u8]) -> SseEvent<'a> {
@@ -238,13 +237,14 @@ impl SseDecoder {
     fn take_kept_line(&mut self) {
         // It is lent out and handed back, to keep its allocation.
         let mut line = std::mem::take(&mut self.line);
-        if !self.has_data && line.starts_with(b"data:") {
+        match data_value(&line) {
             // Its buffer becomes that of the data, and is not copied: a picture has a thousand pieces.
-            self.data_start = if line.get(5) == Some(&b' ') { 6 } else { 5 };
-            (self.has_data, self.at_start) = (true, false);
-            std::mem::swap(&mut self.data, &mut line);
-        } else {
-            self.take_line(&line);
+            Some(value) if !self.has_data => {
+                self.data_start = line.len() - value.len();
+                (self.has_data, self.at_start) = (true, false);
+                std::mem::swap(&mut self.data, &mut line);
+            }
+            _ => self.take_line(&line),
         }
         line.clear();
         self.line = line;
@@ -262,11 +262,9 @@ impl SseDecoder {
             return;
         }
         let (field, value) = match memchr::memchr(b':', line) {
-            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            Some(colon) => (&line[..colon], without_space(&line[colon + 1..])),
             None => (line, &line[line.len()..]),
         };
-        // Exactly one space belongs to the colon; a second one is the server's.
-        let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
             b"data" => {
                 if self.has_data {
@@ -292,6 +290,16 @@ impl SseDecoder {
             _ => {}
         }
     }
+}
+
+/// The value of a line that begins with `data:`.
+fn data_value(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"data:").map(without_space)
+}
+
+/// What comes after a colon. Exactly one space belongs to the colon; a second one is the server's.
+fn without_space(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b" ").unwrap_or(value)
 }
 
 /// The bytes as text, with U+FFFD for what is none.
