@@ -85,3 +85,33 @@ pub fn in_pairs(pairs: usize, mut ours: impl FnMut(), mut peer: impl FnMut()) ->
         })
         .collect()
 }
+
+/// In which order contestants take their turns: another begins in each round, and every second round
+/// goes backwards, so that nobody always runs in the caches that the same one has left.
+pub fn turns(round: usize, contestants: usize) -> impl Iterator<Item = usize> {
+    (0..contestants).map(move |turn| {
+        let turn = if round.is_multiple_of(2) {
+            turn
+        } else {
+            contestants - 1 - turn
+        };
+        (turn + round / 2) % contestants
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::turns;
+
+    #[test]
+    fn everybody_has_a_turn_in_each_round_and_begins_as_often_as_the_others() {
+        let mut began = [0; 4];
+        for round in 0..16 {
+            let mut order: Vec<_> = turns(round, 4).collect();
+            began[order[0]] += 1;
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3]);
+        }
+        assert_eq!(began, [4; 4]);
+    }
+}

@@ -299,23 +299,24 @@ fn watched(work: impl FnOnce() -> usize) -> Cell {
     let switches = context_switches();
     let done = AtomicBool::new(false);
     let mut failed = 0;
-    let (cost, threads) = thread::scope(|scope| {
+    let (cost, threads, sleeps) = thread::scope(|scope| {
         // Another thread counts the threads, since nothing keeps the most there were.
         let count = scope.spawn(|| {
-            let own = ThreadTime::now();
+            let (own, mut sleeps) = (ThreadTime::now(), 0);
             let mut most = threads();
             while !done.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(20));
+                sleeps += 1;
                 most = most.max(threads());
             }
             // Without itself.
-            (most.map(|most| most - 1), own.elapsed())
+            (most.map(|most| most - 1), own.elapsed(), sleeps)
         });
         let cost = measure(|| failed = work());
         done.store(true, Ordering::Relaxed);
-        let (threads, own) = count.join().expect("counting can't fail");
+        let (threads, own, sleeps) = count.join().expect("counting can't fail");
         let cpu = cost.cpu.saturating_sub(own);
-        (Cost { cpu, ..cost }, threads)
+        (Cost { cpu, ..cost }, threads, sleeps)
     });
     Cell {
         wall: cost.wall.as_secs_f64(),
@@ -325,7 +326,8 @@ fn watched(work: impl FnOnce() -> usize) -> Cell {
         before,
         switches: context_switches()
             .zip(switches)
-            .map(|(now, before)| now - before),
+            // Each sleep of the thread that counts was one.
+            .map(|(now, before)| (now - before).saturating_sub(sleeps)),
         failed,
     }
 }

@@ -20,9 +20,9 @@ const IN_FLIGHT: usize = 64;
 /// A call in each slice for each that is in flight.
 const AT_LEAST: i64 = (IN_FLIGHT * SLICES) as i64;
 
-/// How many more runs the threads have: whom the system wakes first makes their ratio vary twice as
+/// How many times as many runs the threads have: whom the system wakes first makes their ratio vary twice as
 /// much, by 2 to 3 %, and the median has to tell 1.02 from [`MOST`].
-const MORE: usize = 3;
+const TIMES: usize = 3;
 
 /// What ours may take of bare reqwest's CPU time.
 const MOST: f64 = 1.05;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let mock = MockProcess::start().expect("this program can start itself");
     let mut output = Output::new(arguments.json);
     output.title(format_args!(
-        "CPU a chat call, {IN_FLIGHT} in flight, {runs} runs of {calls} calls ({MORE} times as many \
+        "CPU a chat call, {IN_FLIGHT} in flight, {runs} runs of {calls} calls ({TIMES} times as many \
          of those that block); median; to-reqwest: in proportion to bare reqwest; connections: opened \
          in all of the runs; ratio: ours to theirs"
     ));
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         blocking("ours", slice, move || ask(&sync)),
         blocking("reqwest", slice, move || bare.ask()),
     ];
-    let measured = in_turns(&mock, runs * MORE, measured);
+    let measured = in_turns(&mock, runs * TIMES, measured);
     report(&mut output, "sync", calls, &measured);
     let sync = measured[0].over(&measured[1]).median;
 

@@ -199,8 +199,9 @@ impl Retryable for Unavailable {
     }
 }
 
-/// Takes the CPU time of an operation.
-type Operation<'a> = Box<dyn Fn() -> Duration + 'a>;
+/// Takes the CPU time of an operation, in seconds.
+// Not as a `Duration`, which would round the three nanoseconds of backon's to a whole number.
+type Operation<'a> = Box<dyn Fn() -> f64 + 'a>;
 
 /// How many operations a measurement is of: of those that succeed, and of those that fail.
 const SUCCESSES: u32 = 500_000;
@@ -259,7 +260,7 @@ fn in_turn<'a>(count: u32, operation: impl Fn() + 'a) -> Operation<'a> {
     Box::new(move || {
         let began = ThreadTime::now();
         (0..count).for_each(|_| operation());
-        began.elapsed() / count
+        each(began, count)
     })
 }
 
@@ -270,7 +271,7 @@ fn awaited<'a>(runtime: &'a Runtime, count: u32, operation: impl AsyncFn() + 'a)
             for _ in 0..count {
                 operation().await;
             }
-            began.elapsed() / count
+            each(began, count)
         })
     })
 }
@@ -282,16 +283,20 @@ fn at_once<'a>(runtime: &'a Runtime, operation: impl AsyncFn() + 'a) -> Operatio
             for _ in 0..FAILURES / TASKS {
                 join_all((0..TASKS).map(|_| operation())).await;
             }
-            began.elapsed() / FAILURES
+            each(began, FAILURES)
         })
     })
+}
+
+fn each(began: ThreadTime, count: u32) -> f64 {
+    began.elapsed().as_secs_f64() / f64::from(count)
 }
 
 fn time(output: &mut Output, what: &str, rounds: usize, pair: &[Operation<'_>; 2]) {
     let mut times = [const { Vec::new() }; 2];
     for round in 0..rounds {
         for turn in turns(round, pair.len()) {
-            times[turn].push(pair[turn]().as_secs_f64());
+            times[turn].push(pair[turn]());
         }
     }
     let [ours, theirs] = &times;

@@ -277,22 +277,12 @@ fn window(results: &Results) -> Option<Result<Chart>> {
     let (limit, window) = (count("limit")?, count("window")?);
     let (ours_most, guide_most) = (count("ours/fullest")?, count("guide/fullest")?);
     let lines = [
-        Curve {
-            label: "the guide's",
-            points: points("guide")?,
-            color: VERMILION,
-            mark: Mark::Disc,
-        },
-        Curve {
-            label: "pattern 3",
-            points: points("ours")?,
-            color: BLUE,
-            mark: Mark::Disc,
-        },
+        ("the guide's", points("guide")?, VERMILION),
+        ("pattern 3", points("ours")?, BLUE),
     ];
     let end = lines
         .iter()
-        .filter_map(|line| line.points.last())
+        .filter_map(|(_, points, _)| points.last())
         .map(|(time, _)| *time);
     let end = end.fold(0.0, f64::max);
     let title = format!(
@@ -320,15 +310,15 @@ fn window(results: &Results) -> Option<Result<Chart>> {
         chart
             .draw_series(DashedLineSeries::new(over, 6, 4, GREY.stroke_width(2)))?
             .label("the limit")
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 24, y)], GREY.stroke_width(2)));
-        for line in &lines {
-            let color = line.color;
+            .legend(|(x, y)| {
+                let key = [(x, y), (x + 24, y)];
+                plotters::element::DashedPathElement::new(key, 6, 4, GREY.stroke_width(2))
+                    .into_dyn()
+            });
+        for (label, points, color) in lines {
             chart
-                .draw_series(LineSeries::new(
-                    line.points.iter().copied(),
-                    color.stroke_width(2),
-                ))?
-                .label(line.label)
+                .draw_series(LineSeries::new(points, color.stroke_width(2)))?
+                .label(label)
                 .legend(move |(x, y)| {
                     PathElement::new([(x, y), (x + 24, y)], color.stroke_width(3))
                 });

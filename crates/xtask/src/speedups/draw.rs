@@ -3,7 +3,7 @@
 //! Text and axes are a grey that has the same contrast (4.3 to 1) on white and on GitHub's black,
 //! and the ground is transparent. Not `@media (prefers-color-scheme)`: that is the system's choice,
 //! and the page around the picture may have another. Colours are those of Okabe and Ito, which
-//! the colour-blind tell apart, and where lines may cross each has a mark of its own as well.
+//! the colour-blind tell apart, and curves of few points have a mark of their own as well.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::SegmentedCoord;

@@ -73,6 +73,7 @@ pub const SET: [Bench; 20] = [
         quick: true,
         sources: &[
             "benches/src/bin/guide.rs",
+            "crates/demo/src/scene.rs",
             "patterns/02-concurrent-requests/src",
             "patterns/05-multi-service/src",
         ],
@@ -87,6 +88,9 @@ pub const SET: [Bench; 20] = [
             "benches/src/bare.rs",
             "benches/src/bin/in_flight.rs",
             "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/usage.rs",
             "crates/core/src/sync.rs",
             "patterns/02-concurrent-requests/src",
         ],
@@ -203,7 +207,11 @@ pub const SET: [Bench; 20] = [
         kind: Kind::Bench,
         options: &[],
         quick: true,
-        sources: &["benches/benches/caching.rs", "patterns/06-caching/src"],
+        sources: &[
+            "benches/benches/caching.rs",
+            "crates/core/src/protocol/usage.rs",
+            "patterns/06-caching/src",
+        ],
     },
     Bench {
         // Nearly all in virtual time, and so the same on every machine.
@@ -214,7 +222,7 @@ pub const SET: [Bench; 20] = [
         sources: &[
             "benches/benches/retry.rs",
             "patterns/07-retry/examples/contention.rs",
-            "patterns/07-retry/src/backoff.rs",
+            "patterns/07-retry/src",
         ],
     },
     Bench {
@@ -224,6 +232,7 @@ pub const SET: [Bench; 20] = [
         quick: true,
         sources: &[
             "benches/benches/resilient_batch.rs",
+            "crates/demo/src/scene.rs",
             "patterns/03-rate-limited-batch/src",
             "patterns/06-caching/src",
             "patterns/07-retry/src",
@@ -256,6 +265,9 @@ pub const SET: [Bench; 20] = [
             "benches/peers/src/lib.rs",
             "benches/src/bare.rs",
             "crates/core/src/async.rs",
+            "crates/core/src/call.rs",
+            "crates/core/src/protocol/chat.rs",
+            "crates/core/src/protocol/usage.rs",
         ],
     },
     Bench {
@@ -311,6 +323,7 @@ pub const SET: [Bench; 20] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speedups::results::{PATH, Results};
     use crate::speedups::sources::digest;
     use crate::tidy::Tree;
     use crate::workspace::Workspace;
@@ -340,6 +353,22 @@ mod tests {
             for source in bench.sources {
                 assert!(digest(&tree, source).is_some(), "{}: {source}", bench.name);
             }
+        }
+    }
+
+    /// Or tidy would not look at a source that was added to the list after the last run.
+    #[test]
+    fn the_figures_were_measured_from_all_of_these_sources() {
+        let workspace = Workspace::find().expect("the manifests are sound");
+        let tree = Tree::read(&workspace).expect("the files can be read");
+        let results = Results::parse(&tree.files[PATH]).expect("it is a results file");
+        for bench in &SET {
+            let measured: Vec<_> = results.benches[bench.name].sources.keys().collect();
+            let name = bench.name;
+            assert_eq!(
+                measured, bench.sources,
+                "run `cargo xtask speedups --only {name}`"
+            );
         }
     }
 
