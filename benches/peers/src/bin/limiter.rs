@@ -107,10 +107,13 @@ fn measure<F: Future<Output = ()> + Send + 'static>(
             }
         });
     });
-    let figure = |what: &str, time: Duration| {
-        let id = format!("peers/limiter/{name}/{what}");
-        Figure::one(id, Unit::S, time.as_secs_f64())
-    };
-    output.row(&[figure("wall", cost.wall), figure("cpu", cost.cpu)]);
+    let figure =
+        |what: &str, unit, value| Figure::one(format!("peers/limiter/{name}/{what}"), unit, value);
+    let cpu = cost.cpu.as_secs_f64();
+    output.row(&[
+        figure("wall", Unit::S, cost.wall.as_secs_f64()),
+        figure("cpu", Unit::S, cpu),
+        figure("cpu-a-grant", Unit::Us, cpu * 1e6 / WAITERS as f64),
+    ]);
     cost
 }
