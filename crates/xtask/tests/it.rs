@@ -190,6 +190,32 @@ fn speedups_leaves_a_broken_claim_to_its_author() {
     );
 }
 
+/// On another machine the quick set begins anew, and pages quote more than it measures.
+#[test]
+fn speedups_leaves_a_quote_of_a_bench_that_was_not_measured_as_it_is() {
+    let root = measured("unmeasured-quote", "2.5x");
+    let readme = root.join("README.md");
+    let text = fs::read_to_string(&readme).expect("it was written");
+    let text = text + "\nAnd [7x](docs/src/benchmarks.md#peers/clients/sync/ours/to-reqwest).\n";
+    fs::write(&readme, text).expect("it can be written");
+    let output = xtask_in(&root, &["speedups", "--no-run"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        (output.status.code(), &*stderr),
+        (
+            Some(0),
+            "figures of peers/clients are quoted, were not measured, and still say what they said; \
+             with `--all` they are measured too\n"
+        )
+    );
+    let text = fs::read_to_string(&readme).expect("it was written");
+    assert!(text.contains("[3.0x](") && text.contains("[7x]("), "{text}");
+    // But nothing that is kept may quote it.
+    let output = xtask_in(&root, &["tidy"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("which is no figure"), "{stderr}");
+}
+
 #[test]
 fn tidy_fails_when_a_figure_is_quoted_wrongly() {
     let root = measured("misquoted", "2.5x");

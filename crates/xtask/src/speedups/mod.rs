@@ -22,15 +22,15 @@ pub mod sources;
 
 mod machine;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Stdio;
 use std::time::Instant;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use quote::PAGE;
-use results::{Line, Machine, PATH, Results, Run};
+use quote::{Mistake, PAGE};
+use results::{Line, Machine, PATH, Results, Run, bench_of};
 use set::{Bench, SET};
 use unit::Unit;
 
@@ -225,11 +225,17 @@ fn save(workspace: &Workspace, results: &Results) -> Result {
 /// Makes page, charts and quoted figures from the results.
 fn publish(workspace: &Workspace, results: &Results, tree: &Tree) -> Result {
     let mut files = made(results, tree)?;
-    let mut wrong = Vec::new();
+    let (mut wrong, mut unmeasured) = (Vec::new(), BTreeSet::new());
     for (path, text) in tree.files.iter().filter(|(path, _)| path.ends_with(".md")) {
         let text = files.get(path).unwrap_or(text);
         let (corrected, mistakes) = quote::corrected_page(path, text, results);
-        wrong.extend(mistakes.into_iter().map(|why| format!("{path}: {why}")));
+        for Mistake { id, why } in mistakes {
+            let bench = SET.iter().find(|bench| bench.name == bench_of(&id));
+            match bench.filter(|bench| !results.benches.contains_key(bench.name)) {
+                Some(bench) => drop(unmeasured.insert(bench.name)),
+                None => wrong.push(format!("{path}: {why}")),
+            }
+        }
         files.insert(path.clone(), corrected);
     }
     for (path, text) in files {
@@ -237,6 +243,13 @@ fn publish(workspace: &Workspace, results: &Results, tree: &Tree) -> Result {
             write(workspace, &path, &text)?;
             say(format_args!("wrote {path}"));
         }
+    }
+    if !unmeasured.is_empty() {
+        let benches = Vec::from_iter(unmeasured).join(", ");
+        warn(format_args!(
+            "figures of {benches} are quoted, were not measured, and still say what they said; with \
+             `--all` they are measured too"
+        ));
     }
     for why in &wrong {
         warn(why);

@@ -167,8 +167,17 @@ fn numbers(text: &str) -> Vec<Number<'_>> {
     numbers
 }
 
+/// A quoted figure that other numbers don't make true.
+#[derive(Debug)]
+pub struct Mistake {
+    /// Of the figure.
+    pub id: String,
+    /// In words.
+    pub why: String,
+}
+
 /// The page with every quoted figure as it is now, and what can't be mended so.
-pub fn corrected_page(page: &str, markdown: &str, results: &Results) -> (String, Vec<String>) {
+pub fn corrected_page(page: &str, markdown: &str, results: &Results) -> (String, Vec<Mistake>) {
     let mut text = String::new();
     let mut wrong = Vec::new();
     let mut done = 0;
@@ -181,7 +190,7 @@ pub fn corrected_page(page: &str, markdown: &str, results: &Results) -> (String,
         match figure.and_then(|figure| corrected(quoted, figure)) {
             Ok(corrected) => text += &corrected,
             Err(why) => {
-                wrong.push(why);
+                wrong.push(Mistake { id, why });
                 text += quoted;
             }
         }
@@ -321,7 +330,7 @@ mod tests {
             text,
             page.replacen("8.0x", "9.9x", 1).replace("97 %", "98 %")
         );
-        assert_eq!(wrong, [""; 0]);
+        assert!(wrong.is_empty(), "{wrong:?}");
         assert_eq!(corrected_page("docs/src/x.md", &text, &sample()).0, text);
         let (same, wrong) =
             corrected_page("docs/src/x.md", "[1x](benchmarks.md#a/gone)", &sample());

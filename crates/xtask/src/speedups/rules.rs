@@ -14,7 +14,7 @@ pub fn misquoted(tree: &Tree) -> Vec<Failure> {
         failures.extend(
             mistakes
                 .into_iter()
-                .map(|why| Failure::new(path, why, "write what the figure says")),
+                .map(|it| Failure::new(path, it.why, "write what the figure says")),
         );
         // Line by line, to name it: a correction changes no line's number.
         let lines = text.lines().zip(corrected.lines()).enumerate();
