@@ -232,7 +232,9 @@ fn publish(workspace: &Workspace, results: &Results, tree: &Tree) -> Result {
         for Mistake { id, why } in mistakes {
             let bench = SET.iter().find(|bench| bench.name == bench_of(&id));
             match bench.filter(|bench| !results.benches.contains_key(bench.name)) {
-                Some(bench) => drop(unmeasured.insert(bench.name)),
+                Some(bench) => {
+                    unmeasured.insert(bench.name);
+                }
                 None => wrong.push(format!("{path}: {why}")),
             }
         }

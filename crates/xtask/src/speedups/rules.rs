@@ -2,6 +2,7 @@
 
 use super::quote;
 use super::results::{PATH, Results};
+use super::set::SET;
 use super::{made, sources};
 use crate::tidy::{Failure, Tree};
 
@@ -51,7 +52,7 @@ pub fn unlike(tree: &Tree) -> Vec<Failure> {
         .collect()
 }
 
-/// Figures that were measured from other sources than there are.
+/// Figures that were measured from other sources than there are, or than count by now.
 pub fn stale(tree: &Tree) -> Vec<Failure> {
     let Some(results) = read(tree) else {
         return Vec::new();
@@ -62,11 +63,21 @@ pub fn stale(tree: &Tree) -> Vec<Failure> {
             .sources
             .iter()
             .filter(|(source, digest)| sources::digest(tree, source).as_ref() != Some(digest));
-        let changed: Vec<&str> = changed.map(|(source, _)| source.as_str()).collect();
+        let changed = changed.map(|(source, _)| source.as_str());
+        let bench = SET.iter().find(|bench| bench.name == name);
+        let listed = bench.map_or(&[][..], |bench| bench.sources);
+        // One that is not there has no code to have changed: a test of the set misses it.
+        let added = listed.iter().copied().filter(|source| {
+            !run.sources.contains_key(*source) && sources::digest(tree, source).is_some()
+        });
+        let changed: Vec<&str> = changed.chain(added).collect();
         if !changed.is_empty() {
             failures.push(Failure::new(
                 PATH,
-                format!("the figures of {name} were measured before {} changed", changed.join(", ")),
+                format!(
+                    "the figures of {name} were measured before {} changed, or counted",
+                    changed.join(", ")
+                ),
                 format!(
                     "run `cargo xtask speedups --only {name}` on a quiet machine, or with `--accept {name}` \
                      if the change can't move them"
@@ -173,5 +184,13 @@ mod tests {
         tree.files
             .insert(CODE.0.to_owned(), format!("// Why.\n{}", CODE.1));
         assert_eq!(stale(&tree), []);
+    }
+
+    #[test]
+    fn a_source_that_was_listed_after_the_run_fails() {
+        let guide = "benches/src/bin/guide.rs";
+        let found = stale(&with(&[(guide, "fn main() {}\n")]));
+        assert_eq!(places(&found), [PATH]);
+        assert!(found[0].to_string().contains(guide), "{}", found[0]);
     }
 }
