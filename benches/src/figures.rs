@@ -95,12 +95,15 @@ impl Figure {
     }
 }
 
-/// As people read it: `79.0 % ±1%`, if half of the distance between the quartiles is 1 % of it.
+/// As people read it: `79.0 % ±1%`, if half of the distance between the quartiles is 1 % of it. A
+/// difference of which the quartiles don't agree which way it goes is shown with both of them:
+/// `-4.00 us (-19.9 to 11.2)`. In proportion to what may be 0 they would say nothing.
 impl Display for Figure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const KIB: f64 = 1024.0;
         const MIB: f64 = KIB * KIB;
         let (factor, before, after) = match self.unit {
+            Unit::S if self.value.abs() < 1e-3 && self.value != 0.0 => (1e6, "", " us"),
             Unit::S => (1.0, "", " s"),
             Unit::Ms => (1.0, "", " ms"),
             Unit::Us => (1.0, "", " us"),
@@ -111,9 +114,12 @@ impl Display for Figure {
             Unit::Count => (1.0, "", ""),
             Unit::Usd => (1.0, "$", ""),
         };
-        let shown = number(self.value * factor, self.unit);
+        let [shown, low, high] =
+            [self.value, self.low, self.high].map(|it| number(it * factor, self.unit));
         write!(f, "{before}{shown}{after}")?;
-        if self.low < self.high && self.value != 0.0 {
+        if self.low < 0.0 && 0.0 < self.high {
+            write!(f, " ({low} to {high})")?;
+        } else if self.low < self.high && self.value != 0.0 {
             let half = (self.high - self.low) / 2.0;
             write!(f, " ±{:.0}%", 100.0 * half / self.value.abs())?;
         }
@@ -126,6 +132,7 @@ fn number(value: f64, unit: Unit) -> String {
     let digits = match value.abs() {
         _ if value == 0.0 || unit == Unit::Count && value.fract() == 0.0 => 0,
         _ if unit == Unit::Usd => 4,
+        size if unit == Unit::Ratio && size < 0.01 => 6,
         _ if unit == Unit::Ratio => 3,
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
@@ -236,7 +243,13 @@ mod tests {
         assert_eq!(one(Unit::Count, 10_000.0), "10000");
         assert_eq!(one(Unit::Usd, 0.5), "$0.5000");
         assert_eq!(one(Unit::S, 3.0134), "3.01 s");
+        assert_eq!(one(Unit::S, 0.000_199_2), "199 us");
+        assert_eq!(one(Unit::S, 0.0), "0 s");
+        assert_eq!(one(Unit::Ratio, 0.9876), "0.988x");
+        assert_eq!(one(Unit::Ratio, 0.000_124), "0.000124x");
         let varies = Figure::new("a/b", Unit::Ms, Spread::of([18.0, 20.0, 24.0]));
         assert_eq!(varies.to_string(), "20.0 ms ±8%");
+        let differs = Figure::new("a/b", Unit::Us, Spread::of([-20.0, -4.0, 11.0]));
+        assert_eq!(differs.to_string(), "-4.00 us (-12.0 to 3.50)");
     }
 }

@@ -8,7 +8,7 @@ use super::draw::{
     BLUE, Bar, Chart, Curve, GREEN, GREY, Mark, PURPLE, Span, VERMILION, bars_in, legend, picture,
     spans_in, text,
 };
-use super::quote;
+use super::quote::{self, ends};
 use super::results::Results;
 use super::unit::Unit;
 use crate::Result;
@@ -259,7 +259,8 @@ fn clients(results: &Results) -> Option<Result<Chart>> {
     // The quartiles: so near to 1 the median alone would say more than was seen.
     let ratio = |version| {
         let figure = results.figure(&format!("overhead/{version}/ratio"))?;
-        Some(format!("{:.2} to {:.2}x", figure.low, figure.high))
+        let [low, high] = ends(figure.low, figure.high, 2);
+        Some(format!("{low} to {high}x"))
     };
     let title = format!(
         "A call by AsyncClient takes {} the CPU time of bare reqwest, one by SyncClient {} that of bare reqwest::blocking",

@@ -81,12 +81,12 @@ pub fn corrected(text: &str, figure: &Figure) -> Result<String, String> {
         in_unit(figure.low)?,
         in_unit(figure.high)?,
     );
-    let values = match numbers.as_slice() {
+    let written = match numbers.as_slice() {
         // A bound is a claim: who would loosen it has to say so himself.
         [only] if text.starts_with("at most ") => return bound(text, figure, high <= only.value),
         [only] if text.starts_with("at least ") => return bound(text, figure, low >= only.value),
-        [_] => vec![value],
-        [_, _] => vec![low, high],
+        [only] => vec![apart(&format!("{value:.*}", only.decimals))],
+        [first, last] => ends(low, high, first.decimals.max(last.decimals)).to_vec(),
         _ => {
             let ways = "`9.9x`, `9.7x to 9.9x`, `at most 10x` or `at least 9x`";
             return Err(format!("`{text}` has no number, or too many: write {ways}"));
@@ -94,12 +94,22 @@ pub fn corrected(text: &str, figure: &Figure) -> Result<String, String> {
     };
     let mut corrected = String::new();
     let mut done = 0;
-    for (number, value) in numbers.iter().zip(values) {
+    for (number, written) in numbers.iter().zip(written) {
         corrected += &text[done..number.digits.start];
-        corrected += &apart(&format!("{value:.*}", number.decimals));
+        corrected += &written;
         done = number.digits.end;
     }
     Ok(corrected + &text[done..])
+}
+
+/// Both ends of a range with so many decimals, or with one or two more if they tell them apart:
+/// `68 to 68 us` would look like a mistake where `67.7 to 68.5 us` was seen.
+pub fn ends(low: f64, high: f64, decimals: usize) -> [String; 2] {
+    let written = |decimals| [low, high].map(|end| apart(&format!("{end:.decimals$}")));
+    (decimals..=decimals + 2)
+        .map(written)
+        .find(|[low, high]| low != high)
+        .unwrap_or_else(|| written(decimals))
 }
 
 fn bound(text: &str, figure: &Figure, holds: bool) -> Result<String, String> {
@@ -235,6 +245,8 @@ mod tests {
             ("1,400 calls", "a/count", "1,500 calls"),
             ("96 to 98 %", "a/share", "96 to 98 %"),
             ("9.5x to 9.9x", "a/ratio", "9.7x to 9.9x"),
+            ("9 to 11x", "a/ratio", "9.7 to 9.9x"),
+            ("0.3 to 0.4 s", "a/wall", "0.3 to 0.3 s"),
         ] {
             assert_eq!(correct(text, id).as_deref(), Ok(expected), "{text}");
         }

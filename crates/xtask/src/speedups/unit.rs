@@ -30,9 +30,10 @@ use Unit::{Bytes, Count, Ms, Ns, Ratio, S, Share, Us, Usd};
 
 /// By how much a figure is multiplied to be written with a name, for every name it may have. The
 /// first is its own; bytes are shown with the first that makes them 1 or more.
-const NAMES: [(Unit, &str, f64); 16] = [
+const NAMES: [(Unit, &str, f64); 17] = [
     (S, "s", 1.0),
     (S, "ms", 1e3),
+    (S, "us", 1e6),
     (Ms, "ms", 1.0),
     (Ms, "s", 1e-3),
     (Ms, "us", 1e3),
@@ -50,7 +51,7 @@ const NAMES: [(Unit, &str, f64); 16] = [
 ];
 
 impl Unit {
-    /// A value as tables show it: with three digits, `0.31 s`, `98.2 %`, `9.93x`, `24.3 KiB`.
+    /// A value as tables show it: with three digits, `0.305 s`, `98.2 %`, `9.93x`, `24.3 KiB`.
     pub fn show(self, value: f64) -> String {
         let (name, value) = match self {
             Bytes => {
@@ -62,6 +63,8 @@ impl Unit {
                 })
             }
             Share => ("%", value * 100.0),
+            // One with a call that was answered, and one without, may be in the same column.
+            S if value.abs() < 1e-3 && value != 0.0 => ("us", value * 1e6),
             Count if value.fract() == 0.0 => return apart(&format!("{value:.0}")),
             Usd => return format!("${value:.4}"),
             _ => {
@@ -129,6 +132,7 @@ mod tests {
         for (unit, value, shown) in [
             (S, 3.0412, "3.04 s"),
             (S, 0.3051, "0.305 s"),
+            (S, 0.000_199_2, "199 us"),
             (Us, 17.64, "17.6 us"),
             (Share, 0.9876, "98.8 %"),
             (Share, 1.0, "100 %"),
